@@ -1,0 +1,65 @@
+# `make` alone lists the targets; each sets up by itself what it needs. Options are given as NAME=value.
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+PY := .venv/bin/python
+LOCAL := $(PY) -m infrastructure.local
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run up down status logs clean token shell replay test lint format lock
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | awk -F'\t' '{ printf "%-15s %s\n", $$1, $$2 }'
+
+setup: ## make .venv with the locked dependencies (the other targets do it as needed)
+	@sh infrastructure/bootstrap.sh
+
+run: setup ## run the company here until Ctrl-C [GATEWAY_ADDRESS=127.0.0.1:8000 AMQP_URI= ...]
+	@$(LOCAL) run
+
+up: setup ## run it in the background; returns when /health is 200
+	@$(LOCAL) up
+
+down: setup ## stop it
+	@$(LOCAL) down
+
+status: setup ## show the programs and their health
+	@$(LOCAL) status
+
+logs: setup ## follow the logs [SERVICE=gateway_service]
+	@$(LOCAL) logs
+
+clean: setup ## remove .local, with all data, after asking [FORCE=1]
+	@$(LOCAL) clean
+
+token: setup ## print a token ROLE=rider|operator|vehicle [SUB=subject, a bike's id for a vehicle]
+	@$(LOCAL) token
+
+shell: setup ## open nameko's shell on the running stack
+	@$(LOCAL) shell
+
+replay: setup ## ride real rides through the running stack and compare [DATA=file.csv.gz RIDES=n SPEED=600]
+	@$(PY) -m replay $${DATA:+--data "$$DATA"} $${RIDES:+--rides "$$RIDES"} $${SPEED:+--speed "$$SPEED"}
+
+test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
+	@$(PY) -m pytest --cov --cov-branch --cov-report=term $(ARGS)
+
+lint: setup ## ruff, mypy and the import rules
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@$(PY) -m mypy .
+	@.venv/bin/lint-imports
+
+format: setup ## format the code, mend what ruff can
+	@.venv/bin/ruff check --fix-only .
+	@.venv/bin/ruff format .
+
+lock: ## write requirements.lock anew from pyproject.toml; needs uv
+	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 1; }
+	@cp requirements.lock .requirements.lock.new 2>/dev/null || true
+	@env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
+		uv pip compile --quiet --native-tls --no-config --universal --generate-hashes --python-version 3.11 \
+		--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		$(ARGS) --output-file .requirements.lock.new pyproject.toml --group dev >/dev/null
+	@! grep -n '://' .requirements.lock.new || { echo "error: the lock file would hold a URL" >&2; exit 1; }
+	@mv .requirements.lock.new requirements.lock

@@ -1,0 +1,1 @@
+"""The fleet: where each bike is, and whether it can be rented."""

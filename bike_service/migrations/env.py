@@ -1,0 +1,4 @@
+from bike_service.models import Base
+from shared.migrate import run_environment
+
+run_environment(Base.metadata)

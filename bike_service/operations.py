@@ -1,0 +1,155 @@
+"""What the fleet can be asked to do, each in one transaction: rules from `domain`, rows from `repositories`."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy.orm import Session
+
+from bike_service import domain, schemas
+from bike_service.domain import Status, Viewer
+from bike_service.models import Bike, IdempotencyKey, Inbox
+from bike_service.repositories import Bikes
+from shared import idempotency, inbox, position_messages
+from shared.batch import DeadLetter, Delivery
+from shared.errors import Conflict, DomainError, NotFound
+from shared.fields import canonical_uuid
+from shared.paging import decode_cursor, encode_cursor, page
+
+Json = dict[str, Any]
+OPERATOR = Viewer()
+
+
+def add(session: Session, bike: Json, subject: str | None, key: str | None) -> Json:
+    """Add one bike; under an idempotency key the first answer is kept."""
+    bike_id = bike.get("bike_id") or str(uuid4())
+    if key is None:
+        return _add(session, bike, bike_id)
+    who = subject or ""
+    attempt = idempotency.begin(session, IdempotencyKey, who, key, _fingerprint(bike), bike_id)
+    if attempt.answer is not None:
+        return {**attempt.answer, "replayed": True}
+    answer = _add(session, bike, attempt.resource_id)
+    idempotency.keep_result(session, IdempotencyKey, who, key, answer)
+    return {**answer, "replayed": False}
+
+
+def keep_refusal(session: Session, bike: Json, subject: str | None, key: str | None, error: DomainError) -> None:
+    """Keep a refusal as the answer to `key`, if it is one: the transaction that met it has left nothing behind."""
+    if key is None or error.replayed or error.retry_after is not None:
+        return
+    attempt = idempotency.begin(session, IdempotencyKey, subject or "", key, _fingerprint(bike), str(uuid4()))
+    if attempt.answer is None:
+        idempotency.keep_error(session, IdempotencyKey, subject or "", key, error)
+
+
+def _fingerprint(bike: Json) -> str:
+    # The id is the caller's own, made anew for each try.
+    return idempotency.fingerprint("add", {name: value for name, value in bike.items() if name != "bike_id"})
+
+
+def _add(session: Session, bike: Json, bike_id: str) -> Json:
+    return schemas.show(Bikes(session).add_many([{**bike, "id": bike_id}])[0], OPERATOR)
+
+
+def add_many(session: Session, bikes: Sequence[Json]) -> Json:
+    rows = [{**bike, "id": bike.get("bike_id") or str(uuid4())} for bike in bikes]
+    return {"items": [schemas.show(bike, OPERATOR) for bike in Bikes(session).add_many(rows)]}
+
+
+def get(session: Session, bike_id: str, viewer: Viewer) -> Json:
+    return schemas.show(_found(Bikes(session).get(bike_id)), viewer)
+
+
+def list_page(session: Session, arguments: Json, viewer: Viewer) -> Json:
+    cursor, limit = arguments.get("cursor"), arguments["limit"]
+    after = decode_cursor(cursor, canonical_uuid)[0] if cursor is not None else None
+    rows = Bikes(session).find(arguments.get("status"), arguments.get("bbox"), after, limit + 1, viewer)
+    shown, following = page(rows, limit, lambda bike: (bike.id,))
+    return {"items": [schemas.show(bike, viewer) for bike in shown], "next": following}
+
+
+def near(session: Session, arguments: Json, viewer: Viewer) -> Json:
+    found = Bikes(session).near(
+        arguments["lat"], arguments["lon"], arguments["radius"], arguments["status"], arguments["limit"], viewer
+    )
+    items = [{**schemas.show(bike, viewer), "distance_m": round(distance, 2)} for bike, distance in found]
+    return {"items": items, "next": None}
+
+
+def change(session: Session, bike_id: str, wanted: Json) -> Json:
+    bikes = Bikes(session)
+    bike = _found(bikes.get(bike_id, for_update=True))
+    _refuse_if(domain.refusal_to_change(bike.status))
+    changes = domain.changes(wanted, bike)
+    return schemas.show(bikes.change(bike, changes) if changes else bike, OPERATOR)
+
+
+def retire(session: Session, bike_id: str) -> Json:
+    bikes = Bikes(session)
+    bike = _found(bikes.get(bike_id, for_update=True))
+    _refuse_if(domain.refusal_to_retire(bike.status))
+    if bike.status != Status.RETIRED:
+        bike = bikes.change(bike, {"status": Status.RETIRED}, "bike_retired")
+    return schemas.show(bike, OPERATOR)
+
+
+def check_out(session: Session, bike_id: str, trip_id: str, rider_id: str) -> Json:
+    bikes = Bikes(session)
+    bike = bikes.check_out(bike_id, trip_id, rider_id)
+    if bike is None:
+        bike = _found(bikes.get(bike_id))
+        if bike.trip_id != trip_id:  # else the call is a repetition
+            raise Conflict(domain.refusal_to_check_out(bike.status) or "The bike was taken just now.")
+    return schemas.show(bike, OPERATOR)
+
+
+def check_in(session: Session, bike_id: str, trip_id: str) -> Json:
+    bikes = Bikes(session)
+    bike = bikes.check_in(bike_id, trip_id)
+    if bike is None:
+        _found(bikes.get(bike_id))
+    return {"released": bike is not None}
+
+
+def check_outs(session: Session, older_than_s: float, limit: int, cursor: str | None) -> Json:
+    after = decode_cursor(cursor, canonical_uuid)[0] if cursor is not None else None
+    rows = Bikes(session).check_outs(older_than_s, after, limit + 1)
+    items = [schemas.show_check_out(bike, age_s) for bike, age_s in rows[:limit]]
+    return {"items": items, "next": encode_cursor(items[-1]["bike_id"]) if len(rows) > limit else None}
+
+
+def free_after_trip(session: Session, event_id: str, trip: Json) -> None:
+    """The trip's end frees its bike, once; a bike that is checked out for another trip is left alone."""
+    if inbox.first_time(session, Inbox, event_id, "free_after_trip"):
+        Bikes(session).check_in(trip["bike_id"], trip["id"])
+
+
+def take_positions(session: Session, deliveries: Sequence[Delivery]) -> list[DeadLetter]:
+    """Move the bikes of a batch of messages; what names no bike, or is bad, becomes dead letters."""
+    read = [(delivery, *position_messages.read(delivery)) for delivery in deliveries]
+    unknown = Bikes(session).move([position for _, good, _ in read for position in good])
+    letters: list[DeadLetter] = []
+    for delivery, good, bad in read:
+        letters += bad
+        strays = [(p.raw, f"No bike {p.bike_id}.") for p in good if p.bike_id in unknown]
+        if strays:
+            letters.append(position_messages.dead_letter(delivery, position_messages.UNKNOWN_BIKE, strays))
+    return letters
+
+
+def forget_old(session: Session) -> None:
+    """Delete kept answers and handled events that nobody can ask for any more."""
+    idempotency.forget_old(session, IdempotencyKey)
+    inbox.forget_old(session, Inbox)
+
+
+def _found(bike: Bike | None) -> Bike:
+    if bike is None:
+        raise NotFound("There is no such bike.")
+    return bike
+
+
+def _refuse_if(reason: str | None) -> None:
+    if reason is not None:
+        raise Conflict(reason)

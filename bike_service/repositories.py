@@ -1,0 +1,270 @@
+"""The fleet in PostgreSQL. Everything works in the caller's transaction."""
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, true, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from bike_service.domain import Status, Viewer
+from bike_service.models import Bike, Outbox
+from bike_service.schemas import event_data
+from shared import outbox
+from shared.errors import Conflict
+from shared.geodesy import EARTH_RADIUS_M
+from shared.position_messages import Position
+
+# The point asked for, on the unit sphere, as the column `sphere` has the bikes.
+HERE = (
+    "cube(ARRAY[cos(radians(:lat)) * cos(radians(:lon)), cos(radians(:lat)) * sin(radians(:lon)), sin(radians(:lat))])"
+)
+NEAREST = text(f"""
+    SELECT id::text, chord FROM (
+        SELECT id, sphere <-> {HERE} AS chord FROM bikes
+        WHERE status = :status AND sphere <@ cube_enlarge({HERE}, :reach, 3)
+            AND (:sees_all OR status <> 'in_use' OR rider_id = :rider OR id::text = :vehicle)
+        ORDER BY sphere <-> {HERE}
+        LIMIT :limit
+    ) AS nearest
+    WHERE chord <= :reach
+    ORDER BY chord, id
+""")  # noqa: S608 - put together from constants
+MOVE = text("""
+    UPDATE bikes SET longitude = new.longitude, latitude = new.latitude, located_at = new.recorded_at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:lons AS float8[]), CAST(:lats AS float8[]))
+        AS new (id, recorded_at, longitude, latitude)
+    WHERE bikes.id = new.id AND (bikes.located_at IS NULL OR bikes.located_at < new.recorded_at)
+""")
+CHARGE = text("""
+    UPDATE bikes SET battery_percent = new.percent, battery_at = new.recorded_at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:percents AS float8[]))
+        AS new (id, recorded_at, percent)
+    WHERE bikes.id = new.id AND (bikes.battery_at IS NULL OR bikes.battery_at < new.recorded_at)
+""")
+
+
+class Bikes:
+    """The bikes, as one transaction sees them."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def get(self, bike_id: str, *, for_update: bool = False) -> Bike | None:
+        """The bike; `for_update` locks it until the transaction ends."""
+        query = select(Bike).where(Bike.id == bike_id).execution_options(populate_existing=True)
+        return self.session.scalars(query.with_for_update() if for_update else query).one_or_none()
+
+    def add_many(self, bikes: Sequence[dict[str, Any]]) -> list[Bike]:
+        """Add bikes (`id` and what is known of name, location, battery_percent): all or none.
+
+        A bike that is there already under its id stays as it is: the call is a repetition. Raises Conflict with
+        `errors` (`bikes.<index>.name`) when a name is taken.
+        """
+        now = datetime.now(UTC)
+        rows = [_row(bike, now) for bike in bikes]
+        try:
+            with self.session.begin_nested():
+                statement = upsert(Bike).values(rows).on_conflict_do_nothing(index_elements=["id"])
+                added = set(self.session.scalars(statement.returning(Bike.id)))
+        except IntegrityError as error:
+            if error.orig is None or error.orig.diag.constraint_name != "bikes_name_key":  # type: ignore[attr-defined]
+                raise
+            raise self._names_taken(bikes) from None
+        found = self._by_ids(row["id"] for row in rows)
+        for bike_id in added:
+            self._record("bike_added", found[bike_id])
+        return [found[row["id"]] for row in rows]
+
+    def _names_taken(self, bikes: Sequence[dict[str, Any]]) -> Conflict:
+        names = [bike["name"] for bike in bikes if bike.get("name") is not None]
+        seen = set(self.session.scalars(select(Bike.name).where(Bike.name.in_(names))))
+        errors: dict[str, list[str]] = {}
+        for index, bike in enumerate(bikes):
+            name = bike.get("name")
+            if name is not None and name in seen:
+                errors[f"bikes.{index}.name"] = ["There is a bike of this name."]
+            seen.add(name)
+        return Conflict("A bike's name is unique, and this one is taken.", {"errors": errors})
+
+    def find(
+        self, status: str | None, bbox: Sequence[float] | None, after: str | None, limit: int, viewer: Viewer
+    ) -> Sequence[Bike]:
+        """Up to `limit` bikes by id, after the id `after`; retired ones only if `status` asks for them."""
+        query = select(Bike).order_by(Bike.id).limit(limit)
+        query = query.where(Bike.status == status if status else Bike.status != Status.RETIRED)
+        if after is not None:
+            query = query.where(Bike.id > after)
+        if bbox is not None:
+            query = query.where(or_(*(_within(*box) for box in _split(*bbox))), _placed_for(viewer))
+        return self.session.scalars(query).all()
+
+    def near(
+        self, lat: float, lon: float, radius: float, status: str, limit: int, viewer: Viewer
+    ) -> list[tuple[Bike, float]]:
+        """The nearest bikes of a status within `radius` metres, each with its distance, nearest first."""
+        found = self.session.execute(
+            NEAREST,
+            {
+                "lat": lat,
+                "lon": lon,
+                "status": status,
+                "reach": 2 * math.sin(radius / EARTH_RADIUS_M / 2),
+                "limit": limit,
+                "sees_all": viewer.sees_all,
+                "rider": viewer.sub if viewer.role == "rider" else None,
+                "vehicle": viewer.sub if viewer.role == "vehicle" else None,
+            },
+        ).all()
+        bikes = self._by_ids(bike_id for bike_id, _ in found)
+        return [(bikes[bike_id], 2 * EARTH_RADIUS_M * math.asin(min(1.0, chord / 2))) for bike_id, chord in found]
+
+    def change(self, bike: Bike, changes: dict[str, str], event_type: str = "bike_changed") -> Bike:
+        """Apply `changes` to a bike locked by `get`, with its event; raises Conflict when its new name is taken."""
+        try:
+            with self.session.begin_nested():
+                changed = self._update(event_type, Bike.id == bike.id, **changes)
+        except IntegrityError as error:
+            if error.orig is None or error.orig.diag.constraint_name != "bikes_name_key":  # type: ignore[attr-defined]
+                raise
+            raise Conflict(
+                "A bike's name is unique, and this one is taken.",
+                {"errors": {"name": ["There is a bike of this name."]}},
+            ) from None
+        return changed or bike
+
+    def check_out(self, bike_id: str, trip_id: str, rider_id: str) -> Bike | None:
+        """Give an available bike to a trip; None when it is not available. The only judge of who gets the bike."""
+        return self._update(
+            "bike_changed",
+            and_(Bike.id == bike_id, Bike.status == Status.AVAILABLE),
+            status=Status.IN_USE,
+            trip_id=trip_id,
+            rider_id=rider_id,
+            checked_out_at=func.now(),
+        )
+
+    def check_in(self, bike_id: str, trip_id: str) -> Bike | None:
+        """Free the bike that is checked out for just this trip; None when it is not (any more)."""
+        return self._update(
+            "bike_changed",
+            and_(Bike.id == bike_id, Bike.trip_id == trip_id),
+            status=Status.AVAILABLE,
+            trip_id=None,
+            rider_id=None,
+            checked_out_at=None,
+        )
+
+    def check_outs(self, older_than_s: float, after: str | None, limit: int) -> list[tuple[Bike, float]]:
+        """Up to `limit` check-outs by bike id, after the id `after`, each with its age in seconds."""
+        age = func.extract("epoch", func.now() - Bike.checked_out_at)
+        query = select(Bike, age).where(Bike.status == Status.IN_USE)
+        query = query.where(Bike.checked_out_at <= func.now() - timedelta(seconds=older_than_s))
+        if after is not None:
+            query = query.where(Bike.id > after)
+        return [(bike, float(seconds)) for bike, seconds in self.session.execute(query.order_by(Bike.id).limit(limit))]
+
+    def move(self, positions: Sequence[Position]) -> set[str]:
+        """Let each bike stand at its newest position; returns the ids that no bike has.
+
+        The newest `recorded_at` decides, of equal ones the first; a late one never moves a bike backwards.
+        """
+        wanted = {position.bike_id for position in positions}
+        # Locked in one order, so that two consumers cannot wait for each other.
+        lock = select(Bike.id).where(Bike.id.in_(wanted)).order_by(Bike.id).with_for_update(key_share=True)
+        known = set(self.session.scalars(lock))
+        places = _newest(p for p in positions if p.bike_id in known)
+        if places:
+            self.session.execute(
+                MOVE,
+                {
+                    "ids": [p.bike_id for p in places],
+                    "times": [p.recorded_at for p in places],
+                    "lons": [p.longitude for p in places],
+                    "lats": [p.latitude for p in places],
+                },
+            )
+        charges = _newest(p for p in positions if p.bike_id in known and p.battery_percent is not None)
+        if charges:
+            self.session.execute(
+                CHARGE,
+                {
+                    "ids": [p.bike_id for p in charges],
+                    "times": [p.recorded_at for p in charges],
+                    "percents": [p.battery_percent for p in charges],
+                },
+            )
+        return wanted - known
+
+    def _by_ids(self, ids: Iterable[str]) -> dict[str, Bike]:
+        query = select(Bike).where(Bike.id.in_(list(ids))).execution_options(populate_existing=True)
+        return {bike.id: bike for bike in self.session.scalars(query)}
+
+    def _update(self, event_type: str, condition: ColumnElement[bool], **values: Any) -> Bike | None:
+        """Change the one bike that meets `condition`, with its event; None when none does."""
+        values |= {"revision": Bike.revision + 1, "updated_at": func.now()}
+        statement = update(Bike).where(condition).values(values).returning(Bike)
+        options = {"populate_existing": True, "synchronize_session": False}
+        bike = self.session.scalars(statement.execution_options(**options)).one_or_none()
+        if bike is not None:
+            self._record(event_type, bike)
+        return bike
+
+    def _record(self, event_type: str, bike: Bike) -> None:
+        outbox.record(self.session, Outbox, event_type, event_data(bike), bike.updated_at)
+
+
+def _row(bike: dict[str, Any], now: datetime) -> dict[str, Any]:
+    longitude, latitude = bike.get("location") or (None, None)
+    battery = bike.get("battery_percent")
+    return {
+        "id": bike["id"],
+        "name": bike.get("name"),
+        "longitude": longitude,
+        "latitude": latitude,
+        "located_at": None if longitude is None else now,
+        "battery_percent": battery,
+        "battery_at": None if battery is None else now,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _newest(positions: Iterable[Position]) -> list[Position]:
+    """Of each bike the position with the newest time, of equal ones the first."""
+    newest: dict[str, Position] = {}
+    for position in positions:
+        kept = newest.get(position.bike_id)
+        if kept is None or position.recorded_at > kept.recorded_at:
+            newest[position.bike_id] = position
+    return list(newest.values())
+
+
+def _split(min_lon: float, min_lat: float, max_lon: float, max_lat: float) -> list[tuple[float, float, float, float]]:
+    """The box itself, or its two halves when it crosses the 180th meridian."""
+    if min_lon <= max_lon:
+        return [(min_lon, min_lat, max_lon, max_lat)]
+    return [(min_lon, min_lat, 180.0, max_lat), (-180.0, min_lat, max_lon, max_lat)]
+
+
+def _within(min_lon: float, min_lat: float, max_lon: float, max_lat: float) -> ColumnElement[bool]:
+    box = func.box(func.point(min_lon, min_lat), func.point(max_lon, max_lat))
+    # PostgreSQL's geometric operators allow for a tolerance, so the index only finds candidates.
+    return and_(
+        func.point(Bike.longitude, Bike.latitude).op("<@")(box),
+        Bike.longitude.between(min_lon, max_lon),
+        Bike.latitude.between(min_lat, max_lat),
+    )
+
+
+def _placed_for(viewer: Viewer) -> ColumnElement[bool]:
+    """Bikes whose place `viewer` may see: `Viewer.sees_location` in SQL."""
+    if viewer.sees_all:
+        return true()
+    mine = {"rider": Bike.rider_id, "vehicle": Bike.id}.get(viewer.role or "")
+    if mine is None or viewer.sub is None:
+        return Bike.status != Status.IN_USE
+    return or_(Bike.status != Status.IN_USE, mine == viewer.sub)

@@ -1,0 +1,166 @@
+"""The fleet as a service.
+
+RPC methods take plain values (ids as UUID strings, a location as a GeoJSON Point, times as RFC 3339 text) and answer
+with the bike of the contract: `{"id", "name", "status", "location", "located_at", "battery_percent", "created_at",
+"updated_at"}`. They raise the errors of `shared.errors`: Invalid (with `errors` by field), NotFound, Conflict,
+Unavailable. Those that write are idempotent under the id that the caller gives.
+
+`viewer` says who looks, `{"role": "anonymous" | "rider" | "vehicle" | "operator", "sub": ...}`, and masks what they
+may not see; without it the caller is trusted.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nameko.timer import timer
+from sqlalchemy import text
+
+from bike_service import operations, schemas
+from bike_service.models import Base, Outbox
+from bike_service.schemas import viewer_of
+from shared.batch import DeadLetter, Delivery, batch_consume
+from shared.database import Database
+from shared.errors import Conflict
+from shared.events import event_handler
+from shared.inbox import load_event
+from shared.log import WorkerLog
+from shared.outbox import OutboxRelay
+from shared.positions import queue_of
+from shared.positions_topology import PositionsTopology
+from shared.rpc import rpc
+from shared.validation import load, load_arguments
+
+Json = dict[str, Any]
+
+
+class BikeService:
+    """Knows where each bike is, and whether it can be rented."""
+
+    name = "bike_service"
+
+    log = WorkerLog()
+    db = Database(Base)
+    relay = OutboxRelay(Base, Outbox)
+    topology = PositionsTopology()
+
+    @rpc
+    def add(self, bike: Any = None, subject: Any = None, idempotency_key: Any = None) -> Json:
+        """Add a bike: `{"id", "name", "location", "battery_percent"}`, all optional. Conflict: the name is taken.
+
+        With `idempotency_key` (of `subject`) the answer also has `replayed`.
+        """
+        loaded = load_arguments(
+            schemas.AddSchema(), bike={} if bike is None else bike, subject=subject, idempotency_key=idempotency_key
+        )
+        request = loaded["bike"], loaded.get("subject"), loaded.get("idempotency_key")
+        try:
+            with self.db.get_session() as session:
+                return operations.add(session, *request)
+        except Conflict as error:
+            with self.db.get_session() as session:
+                operations.keep_refusal(session, *request, error)
+            raise
+
+    @rpc
+    def add_many(self, bikes: Any) -> Json:
+        """Add up to 1000 bikes (`id`, `name`, `location`, `battery_percent`, all optional), all or none."""
+        rows = load_arguments(schemas.AddManySchema(), bikes=bikes)["bikes"]
+        with self.db.get_session() as session:
+            return operations.add_many(session, rows)
+
+    @rpc
+    def get(self, bike_id: Any, viewer: Any = None) -> Json:
+        """The bike."""
+        loaded = load_arguments(schemas.BikeIdSchema(), bike_id=bike_id, viewer=viewer)
+        with self.db.get_session() as session:
+            return operations.get(session, loaded["bike_id"], viewer_of(dict(loaded)))
+
+    @rpc
+    def list(
+        self, status: Any = None, bbox: Any = None, limit: Any = None, cursor: Any = None, viewer: Any = None
+    ) -> Json:
+        """`{"items": [...], "next": cursor | None}`; `bbox` is [minlon, minlat, maxlon, maxlat]."""
+        loaded = dict(
+            load_arguments(schemas.ListSchema(), status=status, bbox=bbox, limit=limit, cursor=cursor, viewer=viewer)
+        )
+        with self.db.get_session() as session:
+            return operations.list_page(session, loaded, viewer_of(loaded))
+
+    @rpc
+    def near(
+        self, lat: Any, lon: Any, radius: Any = None, status: Any = None, limit: Any = None, viewer: Any = None
+    ) -> Json:
+        """The nearest bikes within `radius` metres (1000), each with `distance_m`, nearest first."""
+        loaded = dict(
+            load_arguments(
+                schemas.NearSchema(), lat=lat, lon=lon, radius=radius, status=status, limit=limit, viewer=viewer
+            )
+        )
+        with self.db.get_session() as session:
+            return operations.near(session, loaded, viewer_of(loaded))
+
+    @rpc
+    def change(self, bike_id: Any, changes: Any) -> Json:
+        """Change `{"name", "status"}`, both optional. Conflict: in use, retired, or the name is taken."""
+        loaded = load_arguments(schemas.ChangeSchema(), bike_id=bike_id, changes=changes)
+        with self.db.get_session() as session:
+            return operations.change(session, loaded["bike_id"], loaded["changes"])
+
+    @rpc
+    def retire(self, bike_id: Any) -> Json:
+        """Take a bike out of the fleet for good; it keeps its history. Conflict: in use."""
+        loaded = load_arguments(schemas.BikeIdSchema(), bike_id=bike_id)
+        with self.db.get_session() as session:
+            return operations.retire(session, loaded["bike_id"])
+
+    @rpc
+    def check_out(self, bike_id: Any, trip_id: Any, rider_id: Any) -> Json:
+        """Give the bike to a trip. Conflict: it is not available. Repeating it has no further effect."""
+        loaded = load_arguments(schemas.CheckOutSchema(), bike_id=bike_id, trip_id=trip_id, rider_id=rider_id)
+        with self.db.get_session() as session:
+            return operations.check_out(session, **loaded)
+
+    @rpc
+    def check_in(self, bike_id: Any, trip_id: Any) -> Json:
+        """Free the bike if it is checked out for this very trip: `{"released": bool}`."""
+        loaded = load_arguments(schemas.CheckInSchema(), bike_id=bike_id, trip_id=trip_id)
+        with self.db.get_session() as session:
+            return operations.check_in(session, **loaded)
+
+    @rpc
+    def check_outs(self, older_than_s: Any = None, limit: Any = None, cursor: Any = None) -> Json:
+        """`{"items": [{"bike_id", "trip_id", "rider_id", "checked_out_at", "age_s"}], "next"}` by bike id."""
+        loaded = load_arguments(schemas.CheckOutsSchema(), older_than_s=older_than_s, limit=limit, cursor=cursor)
+        with self.db.get_session() as session:
+            return operations.check_outs(session, loaded["older_than_s"], loaded["limit"], loaded.get("cursor"))
+
+    @rpc
+    def health(self) -> Json:
+        """`{"status": "ok"}` once the database has answered; Unavailable when it does not."""
+        with self.db.get_session() as session:
+            session.execute(text("SELECT 1"))
+        return {"status": "ok"}
+
+    @event_handler("trip_service", "trip_ended")
+    def on_trip_ended(self, payload: Any) -> None:
+        self._free(payload)
+
+    @event_handler("trip_service", "trip_cancelled")
+    def on_trip_cancelled(self, payload: Any) -> None:
+        self._free(payload)
+
+    def _free(self, payload: Any) -> None:
+        event = load_event(payload)
+        trip = load(schemas.EndedTripSchema(), event["data"], "The event's data are invalid.")
+        with self.db.get_session() as session:
+            operations.free_after_trip(session, event["id"], trip)
+
+    @batch_consume(queue_of("bike_service"))
+    def take_positions(self, deliveries: Sequence[Delivery]) -> Sequence[DeadLetter]:
+        with self.db.get_session() as session:
+            return operations.take_positions(session, deliveries)
+
+    @timer(interval=3600)
+    def forget_old(self) -> None:
+        with self.db.get_session() as session:
+            operations.forget_old(session)

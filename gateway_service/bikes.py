@@ -1,0 +1,53 @@
+"""bike_service as the gateway sees it: the only place where its remote methods are spelled."""
+
+import uuid
+from typing import Any
+
+from gateway_service.auth import Viewer
+
+Bike = dict[str, Any]
+
+
+class BikeService:
+    """Every method raises the domain errors of `shared.errors`, Unavailable and DeadlineExceeded included."""
+
+    def __init__(self, rpc: Any, timeout: float) -> None:
+        """`rpc`: a `shared.rpc_proxy.ServiceProxy`; `timeout`: seconds for each call."""
+        self._rpc = rpc.with_timeout(timeout)
+
+    def add(self, bike: dict[str, Any], subject: str, idempotency_key: str | None) -> tuple[Bike, bool]:
+        """The bike, and whether this is the kept answer to an earlier call with the same key."""
+        # The id comes from here, so that a call that is delivered twice adds one bike.
+        added = self._rpc.add(bike_id=str(uuid.uuid4()), subject=subject, idempotency_key=idempotency_key, **bike)
+        replayed = bool(added.pop("replayed", False))
+        return added, replayed
+
+    def add_many(self, bikes: list[dict[str, Any]]) -> dict[str, Any]:
+        """`{"items": [bike, ...]}`, in the order given; all or nothing."""
+        result: dict[str, Any] = self._rpc.add_many([{"id": str(uuid.uuid4()), **bike} for bike in bikes])
+        return result
+
+    def get(self, bike_id: str, viewer: Viewer) -> Bike:
+        bike: Bike = self._rpc.get(bike_id, viewer=viewer)
+        return bike
+
+    def list(self, viewer: Viewer, **filters: Any) -> dict[str, Any]:
+        """A page: status, bbox, limit, cursor."""
+        page: dict[str, Any] = self._rpc.list(viewer=viewer, **filters)
+        return page
+
+    def near(self, viewer: Viewer, **place: Any) -> dict[str, Any]:
+        """Nearest first: lat, lon, radius, status, limit."""
+        page: dict[str, Any] = self._rpc.near(viewer=viewer, **place)
+        return page
+
+    def change(self, bike_id: str, changes: dict[str, Any]) -> Bike:
+        bike: Bike = self._rpc.change(bike_id, **changes)
+        return bike
+
+    def retire(self, bike_id: str) -> None:
+        self._rpc.retire(bike_id)
+
+    def check(self) -> None:
+        """Raises unless the service and its database answer."""
+        self._rpc.health()

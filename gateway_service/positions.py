@@ -1,0 +1,96 @@
+"""Positions over HTTP: validated in slices, judged by age, and published as one message."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import eventlet
+from marshmallow import ValidationError, fields
+
+from shared import http_json
+from shared.errors import Invalid
+from shared.fields import format_time
+from shared.positions import (
+    EXCHANGE,
+    FLEET_KEY,
+    MAX_POSITIONS,
+    MAX_POSITIONS_PER_BIKE,
+    FleetPositionSchema,
+    PositionSchema,
+    age_problem,
+    bike_key,
+)
+from shared.validation import StrictSchema
+
+SLICE = 100
+NUMBERS = ("battery_percent", "speed_mps", "accuracy_m")
+
+
+class LongList(fields.List):
+    """A list that lets other requests run while it is validated, and is not validated at all when too long."""
+
+    def __init__(self, inner: Any, *, maximum: int, **kwargs: Any) -> None:
+        super().__init__(inner, **kwargs)
+        self.maximum = maximum
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        if not 1 <= len(value) <= self.maximum:
+            raise ValidationError(f"Length must be between 1 and {self.maximum}.")
+        result: list[Any] = []
+        errors: dict[int, Any] = {}
+        for start in range(0, len(value), SLICE):
+            try:
+                result += super()._deserialize(value[start : start + SLICE], attr, data, **kwargs)
+            except ValidationError as error:
+                by_index: Any = error.messages
+                errors |= {start + index: messages for index, messages in by_index.items()}
+            eventlet.sleep(0)
+        if errors:
+            raise ValidationError(errors)
+        return result
+
+
+class BikeReportSchema(StrictSchema):
+    """Positions of the bike in the path."""
+
+    positions = LongList(fields.Nested(PositionSchema), required=True, maximum=MAX_POSITIONS_PER_BIKE)
+
+
+class FleetReportSchema(StrictSchema):
+    """Positions of any bikes."""
+
+    positions = LongList(fields.Nested(FleetPositionSchema), required=True, maximum=MAX_POSITIONS)
+
+
+def publish(publisher: Any, positions: list[dict[str, Any]], request_id: str, bike_id: str | None = None) -> int:
+    """Publish validated positions (of `bike_id`, or each with its own) as one message; returns how many.
+
+    Raises Invalid when one is too old or too far ahead, Unavailable unless the broker has confirmed the message.
+    """
+    now = datetime.now(UTC)
+    problems = ((index, age_problem(each["recorded_at"], now)) for index, each in enumerate(positions))
+    errors = {f"positions.{index}.recorded_at": [problem] for index, problem in problems if problem}
+    if errors:
+        raise Invalid("The body is not valid.", {"errors": errors})
+    publisher.publish(
+        EXCHANGE.name,
+        FLEET_KEY if bike_id is None else bike_key(bike_id),
+        http_json.dump({"positions": [as_published(each, bike_id) for each in positions]}),
+        headers={"nameko.request_id": request_id},
+        # A consumer judges age by this time, so that waiting in the queue makes nothing too old.
+        timestamp=int(now.timestamp()),
+    )
+    return len(positions)
+
+
+def as_published(position: dict[str, Any], bike_id: str | None) -> dict[str, Any]:
+    """A position as it stands in a message: always with its bike, without members that are null."""
+    longitude, latitude = position["location"]
+    message = {
+        "bike_id": bike_id or position["bike_id"],
+        "recorded_at": format_time(position["recorded_at"]),
+        "location": {"type": "Point", "coordinates": [longitude, latitude]},
+    }
+    return message | {name: position[name] for name in NUMBERS if position.get(name) is not None}

@@ -1,0 +1,119 @@
+"""The gateway's settings, read from the environment; `nameko_config` is what they add to nameko's configuration."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared import config
+from shared.config import ConfigurationError
+from shared.http_policy import Cors, HttpPolicy
+from shared.jwks import KeySet
+from shared.jwt import Verifier
+from shared.rate_limit import RateLimit, TrustedProxies
+
+DEFAULT_ADDRESS = "127.0.0.1:8000"
+# A worker mostly waits for a reply, so there may be many.
+MAX_WORKERS = 200
+ADDRESS = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`address`: host:port to listen on. `rpc_timeout`: seconds for one remote call."""
+
+    address: str
+    policy: HttpPolicy
+    rpc_timeout: float
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises ConfigurationError with a sentence that names the variable."""
+        return cls(
+            address=_address(environ),
+            policy=HttpPolicy(
+                verifier=_verifier(environ),
+                cors=Cors(frozenset(_origins(environ))),
+                rate_limit=_rate_limit(environ),
+                proxies=_proxies(environ),
+            ),
+            rpc_timeout=config.number(environ, "RPC_TIMEOUT", 5, 0.1, 25),
+        )
+
+
+def nameko_config(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Additions to the container's configuration; raises ConfigurationError."""
+    settings = Settings.from_environment(environ)
+    return {
+        "SETTINGS": settings,
+        "HTTP_POLICY": settings.policy,
+        "WEB_SERVER_ADDRESS": settings.address,
+        "max_workers": MAX_WORKERS,
+    }
+
+
+def _address(environ: Mapping[str, str]) -> str:
+    address = config.text(environ, "GATEWAY_ADDRESS", DEFAULT_ADDRESS)
+    match = ADDRESS.fullmatch(address)
+    if match is None or int(match[2]) > 65535:
+        raise ConfigurationError(f"GATEWAY_ADDRESS must be host:port, such as {DEFAULT_ADDRESS}, not {address!r}.")
+    return address
+
+
+def _verifier(environ: Mapping[str, str]) -> Verifier:
+    audience, issuer = environ.get("JWT_AUDIENCE") or None, environ.get("JWT_ISSUER") or None
+    location = environ.get("JWT_JWKS", "").strip()
+    if location:
+        return Verifier(_key_set(location), KeySet.algorithms, audience, issuer)
+    secret = environ.get("JWT_SECRET", "")
+    if not secret:
+        raise ConfigurationError("JWT_SECRET is not set: give at least 32 random bytes, or JWT_JWKS (a file or a URL).")
+    try:
+        return Verifier.with_secret(secret, audience, issuer)
+    except ValueError as error:
+        raise ConfigurationError(f"JWT_SECRET {error}.") from None
+
+
+def _key_set(location: str) -> KeySet:
+    keys = KeySet(location)
+    if location.startswith(("http://", "https://")):
+        return keys  # The server behind it may start later than this one.
+    try:
+        keys.load()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"JWT_JWKS: {location} is no readable JSON Web Key Set: {error}.") from None
+    return keys
+
+
+def _origins(environ: Mapping[str, str]) -> list[str]:
+    origins = _listed(environ, "CORS_ORIGINS")
+    for origin in origins:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
+            raise ConfigurationError(
+                f"CORS_ORIGINS must be origins such as https://app.example.org, with commas between, not {origin!r}."
+            )
+    return origins
+
+
+def _rate_limit(environ: Mapping[str, str]) -> RateLimit | None:
+    text = environ.get("RATE_LIMIT", "").strip()
+    if not text:
+        return None
+    try:
+        return RateLimit(text)
+    except ValueError:
+        raise ConfigurationError(f"RATE_LIMIT must be a number per time, such as 100/minute, not {text!r}.") from None
+
+
+def _proxies(environ: Mapping[str, str]) -> TrustedProxies:
+    try:
+        return TrustedProxies(_listed(environ, "TRUSTED_PROXIES"))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"TRUSTED_PROXIES must be addresses or networks with commas between: {error}."
+        ) from None
+
+
+def _listed(environ: Mapping[str, str], name: str) -> list[str]:
+    return [part.strip() for part in environ.get(name, "").split(",") if part.strip()]

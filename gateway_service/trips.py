@@ -1,0 +1,58 @@
+"""trip_service as the gateway sees it: the only place where its remote methods are spelled."""
+
+import uuid
+from typing import Any
+
+from shared.fields import format_time
+
+Trip = dict[str, Any]
+
+
+class TripService:
+    """Every method raises the domain errors of `shared.errors`, Unavailable and DeadlineExceeded included.
+
+    `rider_id`: the rider whose trips alone are known; None for an operator.
+    """
+
+    def __init__(self, rpc: Any, timeout: float) -> None:
+        """`rpc`: a `shared.rpc_proxy.ServiceProxy`; `timeout`: seconds for each call."""
+        self._rpc = rpc.with_timeout(timeout)
+
+    def start(self, bike_id: str, rider_id: str, idempotency_key: str | None) -> tuple[Trip, bool]:
+        """The trip, and whether this is the kept answer to an earlier call with the same key."""
+        # The id comes from here, so that a call that is delivered twice starts one trip.
+        trip = self._rpc.start(bike_id, rider_id, trip_id=str(uuid.uuid4()), idempotency_key=idempotency_key)
+        replayed = bool(trip.pop("replayed", False))
+        return trip, replayed
+
+    def end(self, trip_id: str, location: dict[str, Any] | None, rider_id: str | None) -> Trip:
+        trip: Trip = self._rpc.end(trip_id, location=location, rider_id=rider_id)
+        return trip
+
+    def cancel(self, trip_id: str) -> Trip:
+        trip: Trip = self._rpc.cancel(trip_id)
+        return trip
+
+    def get(self, trip_id: str, rider_id: str | None) -> Trip:
+        trip: Trip = self._rpc.get(trip_id, rider_id=rider_id)
+        return trip
+
+    def list(self, rider_id: str | None, **filters: Any) -> dict[str, Any]:
+        """A page, newest first: status, bike_id, rider_id, started_after, started_before, limit, cursor."""
+        wanted = filters.pop("rider_id", None)
+        if rider_id is not None and wanted not in (None, rider_id):
+            return {"items": [], "next": None}
+        for name in ("started_after", "started_before"):
+            if name in filters:
+                filters[name] = format_time(filters[name])
+        page: dict[str, Any] = self._rpc.list(rider_id=rider_id or wanted, **filters)
+        return page
+
+    def route(self, trip_id: str, rider_id: str | None) -> dict[str, Any]:
+        """A GeoJSON Feature."""
+        feature: dict[str, Any] = self._rpc.route(trip_id, rider_id=rider_id)
+        return feature
+
+    def check(self) -> None:
+        """Raises unless the service and its database answer."""
+        self._rpc.health()

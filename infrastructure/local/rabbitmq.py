@@ -1,0 +1,175 @@
+"""A private RabbitMQ on 127.0.0.1 only: broker, its own epmd and the management API, data in a folder of its own."""
+
+import functools
+import os
+import secrets
+import signal
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import amqp
+
+from infrastructure.local import files, loopback, ports
+from infrastructure.local.errors import LocalError
+from infrastructure.local.process import Process, leashed
+from infrastructure.local.rabbitmq_install import Installation, find
+
+USER = "bike_company"
+VHOST = "bike_company"
+PORTS = ["amqp", "management", "distribution", "epmd"]
+
+
+class RabbitMQ:
+    """`prepare`, then `start` (or have a supervisor run `epmd_command` and `command`), `wait_ready`; `stop`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder.absolute()
+        self.log = self.folder / "rabbitmq.log"
+        self._state_file = self.folder / "state.json"
+        self._state = files.read_json(self._state_file)
+        self._processes: list[Process] = []
+
+    @property
+    def url(self) -> str:
+        """AMQP URL of the vhost that is there from the start."""
+        return self.vhost_url(VHOST)
+
+    @property
+    def management_url(self) -> str:
+        """Of the HTTP API, with user and password, without a trailing slash."""
+        return f"http://{USER}:{self._state['password']}@127.0.0.1:{self._ports['management']}"
+
+    def vhost_url(self, vhost: str) -> str:
+        return f"amqp://{USER}:{self._state['password']}@127.0.0.1:{self._ports['amqp']}/{quote(vhost, safe='')}"
+
+    def prepare(self) -> None:
+        """Find or fetch RabbitMQ, choose free ports, write the configuration. Not while it runs. Raises LocalError."""
+        self._installation = find()
+        files.private_folder(self.folder)
+        for part in ("home", "mnesia", "log"):
+            files.private_folder(self.folder / part)
+        self._state.setdefault("password", secrets.token_urlsafe(24))
+        self._state.setdefault("node", f"bike-{secrets.token_hex(4)}@localhost")
+        self._state["ports"] = ports.choose_all(PORTS, self._state.get("ports", {}))
+        files.write_json(self._state_file, self._state)
+        cookie = self.folder / "home" / ".erlang.cookie"
+        if not cookie.exists():
+            files.write_private(cookie, secrets.token_hex(16))
+            cookie.chmod(0o400)
+        self._write_configuration()
+
+    @property
+    def command(self) -> list[str]:
+        """The broker in the foreground; one process, stopped by SIGTERM. It needs epmd to run."""
+        return [str(self._installation.server)]
+
+    @property
+    def epmd_command(self) -> list[str]:
+        """The port mapper in the foreground: started by Erlang itself it would outlive the broker."""
+        return [str(self._installation.epmd), "-address", "127.0.0.1", "-port", str(self._ports["epmd"])]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For both commands, and for rabbitmqctl and its like."""
+        installation, folder = self._installation, self.folder
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
+        libraries = [*map(str, installation.libraries), os.environ.get("LD_LIBRARY_PATH", "")]
+        return {
+            **own,
+            "PATH": installation.search_path,
+            "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+            "HOME": str(folder / "home"),
+            "RABBITMQ_HOME": str(installation.server.parent.parent),
+            "RABBITMQ_NODENAME": self._state["node"],
+            "RABBITMQ_NODE_PORT": str(self._ports["amqp"]),
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_DIST_PORT": str(self._ports["distribution"]),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_PID_FILE": str(folder / "rabbitmq.pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            # the script then replaces itself by the broker, so that no shell stands between it and its signals
+            "RUNNING_UNDER_SYSTEMD": "true",
+            "ERL_EPMD_PORT": str(self._ports["epmd"]),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+
+    def start(self) -> None:
+        """Run epmd and the broker as children of this process, which they do not outlive."""
+        self._processes.append(Process("epmd", leashed("SIGTERM", self.epmd_command), self.environment, self.log))
+        self._processes.append(Process("RabbitMQ", leashed("SIGTERM", self.command), self.environment, self.log))
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop both (about 6 s); at once, as for a broker that is thrown away, if not `graceful`."""
+        for process in reversed(self._processes):
+            process.stop(signal.SIGTERM if graceful else signal.SIGKILL)
+        self._processes = []
+
+    def wait_ready(self, timeout: float = 60) -> None:
+        """Wait until it answers. Raises LocalError after `timeout` seconds or when a child has ended."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                connection = amqp.Connection(
+                    f"127.0.0.1:{self._ports['amqp']}", userid=USER, password=self._state["password"],
+                    virtual_host=VHOST, connect_timeout=5, read_timeout=5,
+                )  # fmt: skip
+                connection.connect()
+                connection.close()
+                self._management("GET", "whoami")
+                return
+            except (OSError, amqp.AMQPError) as error:  # requests' errors are OSErrors
+                for process in self._processes:
+                    process.check()
+                if time.monotonic() > deadline:
+                    raise LocalError(f"RabbitMQ did not answer within {timeout:.0f} s: {error}") from error
+            time.sleep(0.2)
+
+    def add_vhost(self, name: str) -> str:
+        """Make the vhost, if it is not there, with all rights for the user; its AMQP URL."""
+        vhost = quote(name, safe="")
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        self._management("PUT", f"vhosts/{vhost}", {})
+        self._management("PUT", f"permissions/{vhost}/{USER}", everything)
+        return self.vhost_url(name)
+
+    def delete_vhost(self, name: str) -> None:
+        """Delete the vhost with all that it holds. Raises requests.HTTPError if there is none."""
+        self._management("DELETE", f"vhosts/{quote(name, safe='')}")
+
+    def _management(self, method: str, path: str, body: dict[str, str] | None = None) -> None:
+        with loopback.session() as session:
+            url = f"{self.management_url}/api/{path}"
+            session.request(method, url, json=body, timeout=30).raise_for_status()
+
+    @property
+    def _ports(self) -> dict[str, int]:
+        ports_by_name: dict[str, int] = self._state["ports"]
+        return ports_by_name
+
+    @functools.cached_property
+    def _installation(self) -> Installation:
+        return find()  # in another process than the one that prepared
+
+    def _write_configuration(self) -> None:
+        settings = {
+            "listeners.tcp.1": f"127.0.0.1:{self._ports['amqp']}",
+            "management.tcp.ip": "127.0.0.1",
+            "management.tcp.port": self._ports["management"],
+            "default_user": USER,
+            "default_pass": self._state["password"],
+            "default_vhost": VHOST,
+            "log.console": "true",
+            "log.file": "false",
+            # the log of quorum queues is kept on disk and in memory up to this size; the default is 512 MB
+            "raft.wal_max_size_bytes": 64_000_000,
+        }
+        text = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        files.write_private(self.folder / "rabbitmq.conf", text)
+        files.write_private(self.folder / "advanced.config", "[].\n")
+        files.write_private(self.folder / "enabled_plugins", "[rabbitmq_management].\n")

@@ -1,0 +1,1 @@
+"""What Nameko 2.14 lacks for production work, written once as ordinary Nameko extensions."""

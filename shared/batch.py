@@ -1,0 +1,232 @@
+"""A batch entrypoint: many messages, one call of the service method, one acknowledgement.
+
+Nameko hands over message by message. Here a method gets up to `max_messages` at once, or what came within
+`max_wait` seconds of the first, makes one transaction of them and returns the dead letters; the acknowledgement
+follows the commit. A batch that fails is tried again message by message before any of them is judged. An outage
+of the database or the broker is no message's fault: consuming pauses, and nothing is counted against a message.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import eventlet
+from eventlet.event import Event
+from eventlet.queue import Empty, LightQueue
+from kombu import Consumer, Queue
+from kombu.message import Message
+from nameko.extensions import Entrypoint
+
+from shared import dead_letters
+from shared.amqp import BROKER_ERRORS, connection
+from shared.consumers import MAX_BACKOFF, raw_body, settle
+from shared.errors import Unavailable
+from shared.outage import is_outage
+from shared.publisher import SharedPublisher
+from shared.topology import dead_letter_queue, declare
+
+log = logging.getLogger(__name__)
+
+# A message that was delivered this often without an answer may be what crashes its consumers: it is handled alone.
+SUSPICIOUS_DELIVERIES = 2
+MAX_PAUSE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message as it came: raw `body`, AMQP `timestamp` in Unix seconds or None."""
+
+    body: bytes
+    routing_key: str
+    timestamp: int | None = None
+    headers: dict[str, Any] = field(default_factory=dict)
+    content_type: str | None = None
+    content_encoding: str | None = None
+
+    @classmethod
+    def of(cls, message: Message) -> "Delivery":
+        return cls(
+            body=raw_body(message),
+            routing_key=message.delivery_info.get("routing_key", ""),
+            timestamp=message.properties.get("timestamp"),
+            headers=dict(message.headers or {}),
+            content_type=message.content_type,
+            content_encoding=message.content_encoding,
+        )
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """What of a delivery cannot be handled: the `body` to keep, and why."""
+
+    delivery: Delivery
+    body: bytes
+    reason: str
+    detail: str
+
+
+class BatchConsumer(Entrypoint):
+    """`@batch_consume(queue)`: the method takes a list of Delivery and returns an iterable of DeadLetter."""
+
+    publisher = SharedPublisher()
+
+    def __init__(
+        self, queue: Queue, max_messages: int = 500, max_bytes: int = 4_000_000, max_wait: float = 0.1, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.queue = queue
+        self.max_messages, self.max_bytes, self.max_wait = max_messages, max_bytes, max_wait
+        self._stopping = False
+        self._main: Any = None
+
+    def start(self) -> None:
+        self._main = self.container.spawn_managed_thread(self._run, identifier=f"{self.queue.name} batches")
+
+    def stop(self) -> None:
+        """Finish the batch at hand, and no more; what is not acknowledged goes back to the queue."""
+        self._stopping = True
+        if self._main is not None:
+            self._main.wait()
+
+    def _run(self) -> None:
+        backoff = 0.2
+        while not self._stopping:
+            try:
+                with connection(self.container.config["AMQP_URI"]) as conn:
+                    conn.connect()
+                    backoff = 0.2
+                    self._consume(conn)
+            except BROKER_ERRORS as error:
+                log.warning(
+                    "waiting for the broker",
+                    extra={"queue": self.queue.name, "reason": repr(error), "retry_in_s": backoff},
+                )
+                eventlet.sleep(backoff)
+                backoff = min(backoff * 2, MAX_BACKOFF)
+
+    def _consume(self, conn: Any) -> None:
+        declare(conn, [self.queue, dead_letter_queue(self.queue)])
+        arrived: LightQueue = LightQueue()
+        channel = conn.channel()
+        # One batch is handled while the next is gathered.
+        channel.basic_qos(0, 2 * self.max_messages, False)
+        consumer = Consumer(channel, [self.queue], on_message=arrived.put, auto_declare=False)
+        consumer.consume()
+        handler = eventlet.spawn(self._handle_batches, arrived, channel)
+        try:
+            while not handler.dead:
+                try:
+                    conn.drain_events(timeout=0.5)
+                except TimeoutError:
+                    conn.heartbeat_check()
+            handler.wait()  # raises what ended it
+        finally:
+            handler.kill()
+
+    def _handle_batches(self, arrived: LightQueue, channel: Any) -> None:
+        while not self._stopping:
+            batch = self._gather(arrived)
+            if not batch:
+                continue
+            deliveries = [Delivery.of(message) for message in batch]
+            if any((m.headers or {}).get("x-delivery-count", 0) >= SUSPICIOUS_DELIVERIES for m in batch):
+                for message, delivery in zip(batch, deliveries, strict=True):
+                    self._handle([delivery])
+                    settle(message.ack)
+            else:
+                self._handle(deliveries)
+                settle(partial(channel.basic_ack, batch[-1].delivery_tag, multiple=True))
+
+    def _gather(self, arrived: LightQueue) -> list[Message]:
+        batch: list[Message] = []
+        size, until = 0, time.monotonic() + 0.5
+        while len(batch) < self.max_messages and size < self.max_bytes:
+            try:
+                message = arrived.get(timeout=max(until - time.monotonic(), 0.0))
+            except Empty:
+                break
+            if not batch:
+                until = time.monotonic() + self.max_wait
+            batch.append(message)
+            size += len(message.body)
+        return batch
+
+    def _handle(self, deliveries: list[Delivery]) -> None:
+        """Handle all, or judge each on its own; returns when nothing of them can be lost any more."""
+        try:
+            dead: Iterable[DeadLetter] = self._call_through_outages(deliveries)
+        except Exception as error:
+            log.warning(
+                "a batch failed and is tried again message by message",
+                extra={"queue": self.queue.name, "messages": len(deliveries), "reason": repr(error)},
+            )
+            dead = [letter for delivery in deliveries for letter in self._judge(delivery)]
+        for letter in dead:
+            self._bury(letter)
+
+    def _judge(self, delivery: Delivery) -> Iterable[DeadLetter]:
+        try:
+            return list(self._call_through_outages([delivery]))
+        except Exception as error:
+            log.exception("a message cannot be handled", extra={"queue": self.queue.name})
+            return [DeadLetter(delivery, delivery.body, "handler_failed", repr(error))]
+
+    def _call_through_outages(self, deliveries: list[Delivery]) -> Iterable[DeadLetter]:
+        pause = 0.2
+        while True:
+            try:
+                return self._call(deliveries)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                log.warning("consuming pauses", extra={"queue": self.queue.name, "reason": repr(error)})
+                if self._stopping:
+                    raise ConnectionAbortedError("asked to stop during an outage") from error
+                eventlet.sleep(pause)
+                pause = min(pause * 2, MAX_PAUSE_S)
+
+    def _call(self, deliveries: list[Delivery]) -> Iterable[DeadLetter]:
+        done = Event()
+        self.container.spawn_worker(self, (deliveries,), {}, handle_result=partial(self._handle_result, done))
+        letters: Iterable[DeadLetter] = done.wait() or ()
+        return letters
+
+    def _handle_result(self, done: Event, worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+        if exc_info is None:
+            done.send(result)
+        else:
+            done.send_exception(exc_info[1])
+        return result, exc_info
+
+    def _bury(self, letter: DeadLetter) -> None:
+        pause = 0.2
+        while True:
+            try:
+                dead_letters.publish(
+                    self.publisher,
+                    self.queue.name,
+                    letter.body,
+                    letter.reason,
+                    letter.detail,
+                    headers=letter.delivery.headers,
+                    content_type=letter.delivery.content_type,
+                    content_encoding=letter.delivery.content_encoding,
+                    timestamp=letter.delivery.timestamp,
+                    origin=letter.delivery.routing_key,
+                )
+            except Unavailable as error:
+                log.warning(
+                    "a dead letter is not confirmed yet", extra={"queue": self.queue.name, "reason": str(error)}
+                )
+                if self._stopping:
+                    raise ConnectionAbortedError("asked to stop with a dead letter unconfirmed") from error
+                eventlet.sleep(pause)
+                pause = min(pause * 2, MAX_PAUSE_S)
+            else:
+                return
+
+
+batch_consume = BatchConsumer.decorator

@@ -1,0 +1,73 @@
+"""Reading settings from the environment; whatever is wrong is said in one sentence before anything starts."""
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from urllib.parse import urlsplit
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or wrong; the message names it and says what it takes."""
+
+
+def text(environ: Mapping[str, str], name: str, default: str | None = None) -> str:
+    """The setting, or `default`; raises ConfigurationError when neither is there."""
+    value = environ.get(name, "").strip() or default
+    if value is None:
+        raise ConfigurationError(f"{name} is not set.")
+    return value
+
+
+def number(environ: Mapping[str, str], name: str, default: float, minimum: float, maximum: float) -> float:
+    """A decimal number within [minimum, maximum]."""
+    raw = text(environ, name, str(default))
+    try:
+        value = float(raw)
+    except ValueError:
+        value = float("nan")
+    if not minimum <= value <= maximum:
+        raise ConfigurationError(f"{name} must be a number from {minimum:g} to {maximum:g}, not {raw!r}.")
+    return value
+
+
+def whole_number(environ: Mapping[str, str], name: str, default: int, minimum: int, maximum: int) -> int:
+    """An integer within [minimum, maximum]."""
+    value = number(environ, name, default, minimum, maximum)
+    if value != int(value):
+        raise ConfigurationError(f"{name} must be a whole number, not {value:g}.")
+    return int(value)
+
+
+def money(environ: Mapping[str, str], name: str, default: str) -> Decimal:
+    """A non-negative amount with at most two decimals."""
+    raw = text(environ, name, default)
+    try:
+        amount = Decimal(raw)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not (amount.is_finite() and 0 <= amount < 1_000_000) or amount != round(amount, 2):
+        raise ConfigurationError(f"{name} must be an amount of money such as 1.00, not {raw!r}.")
+    return round(amount, 2)
+
+
+def url(environ: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
+    """A URL of one of `schemes` with a host; the value itself is never shown, it may hold a password."""
+    value = text(environ, name)
+    try:
+        parts = urlsplit(value)
+        correct = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        correct = False
+    if not correct:
+        raise ConfigurationError(f"{name} must be a URL that starts with {' or '.join(s + '://' for s in schemes)}.")
+    return value
+
+
+def amqp_uri(environ: Mapping[str, str]) -> str:
+    """`AMQP_URI`, the broker."""
+    return url(environ, "AMQP_URI", ("amqp", "amqps", "pyamqp"))
+
+
+def database_url(environ: Mapping[str, str], name: str) -> str:
+    """A PostgreSQL URL, for SQLAlchemy with psycopg2."""
+    value = url(environ, name, ("postgresql", "postgres", "postgresql+psycopg2"))
+    return "postgresql+psycopg2://" + value.split("://", 1)[1]

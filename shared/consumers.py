@@ -1,0 +1,99 @@
+"""A queue consumer that survives its broker.
+
+Nameko's QueueConsumer catches `amqp`'s own ConnectionError when it acknowledges, but not the builtin ones
+(`ConnectionResetError`, `BrokenPipeError`), so an ack on a connection that has just broken kills the container.
+It also lets kombu acknowledge, and so lose, a message whose body cannot be decoded.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import eventlet
+from kombu import Connection
+from kombu.message import Message
+from nameko.messaging import QueueConsumer as NamekoQueueConsumer
+
+from shared.amqp import BROKER_ERRORS, connection
+
+log = logging.getLogger(__name__)
+
+MAX_BACKOFF = 2.0
+
+
+def settle(action: Any) -> None:
+    """Run an ack, a reject or a requeue; on a lost connection the broker takes the message back by itself."""
+    try:
+        action()
+    except BROKER_ERRORS as error:
+        log.info("a message could not be settled, the broker will deliver it again: %r", error)
+
+
+def raw_body(message: Message) -> bytes:
+    """The message's bytes, whether or not they have been decoded."""
+    body = message.body
+    return body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body)
+
+
+class QueueConsumer(NamekoQueueConsumer):
+    """Consumes for all providers of a container on one connection; reconnects within seconds."""
+
+    @property
+    def connection(self) -> Connection:
+        return connection(self.amqp_uri)
+
+    @contextmanager
+    def establish_connection(self) -> Iterator[Connection]:
+        with self.create_connection() as conn:
+            # kombu's own steps (4, 6, 8 s ...) leave a service deaf long after the broker is back, and do not
+            # notice that the service is asked to stop meanwhile.
+            backoff = 0.2
+            while not conn.connected:
+                try:
+                    conn.connect()
+                except BROKER_ERRORS as error:
+                    log.warning("waiting for the broker", extra={"reason": repr(error), "retry_in_s": backoff})
+                    self._drop_unregistered()
+                    if self.should_stop:
+                        raise ConnectionAbortedError("asked to stop while the broker is away") from error
+                    eventlet.sleep(backoff)
+                    backoff = min(backoff * 2, MAX_BACKOFF)
+            yield conn
+
+    def _drop_unregistered(self) -> None:
+        for provider, removed in list(self._pending_remove_providers.items()):
+            del self._pending_remove_providers[provider]
+            self._consumers.pop(provider, None)
+            removed.send()
+        if self._consumers_ready.ready() and not self._consumers:
+            self.should_stop = True
+
+    def get_consumers(self, consumer_cls: Any, channel: Any) -> Any:
+        for provider in self._providers:
+            consumer = consumer_cls(
+                queues=[provider.queue], on_message=partial(self._on_message, provider), accept=self.accept
+            )
+            consumer.qos(prefetch_count=self.prefetch_count)
+            self._consumers[provider] = consumer
+        return self._consumers.values()
+
+    def _on_message(self, provider: Any, message: Message) -> None:
+        self.container.spawn_managed_thread(
+            partial(self._deliver, provider, message), identifier=f"{type(provider).__name__}.deliver"
+        )
+
+    def _deliver(self, provider: Any, message: Message) -> None:
+        try:
+            body = message.decode()
+        except Exception as error:  # whatever the bytes provoke in a decoder is the message's fault
+            provider.handle_undecodable(message, error)
+        else:
+            provider.handle_message(body, message)
+
+    def ack_message(self, message: Message) -> None:
+        settle(message.ack)
+
+    def requeue_message(self, message: Message) -> None:
+        settle(message.requeue)

@@ -1,0 +1,136 @@
+"""Handling events: retried with backoff, then dead-lettered, and nobody waits behind a message that fails.
+
+Nameko acknowledges, and so loses, an event whose handler raises; its `requeue_on_error` is a hot endless loop.
+Here the handler's queue is durable and has, beside it, one queue per delay whose messages return after their time
+(RabbitMQ's message TTL and dead-letter exchange), and `<queue>.dead` for what has failed `len(DELAYS_S)` times more.
+"""
+
+import logging
+from functools import partial
+from typing import Any
+
+from kombu import Queue
+from kombu.message import Message
+from nameko.events import EventHandler as NamekoEventHandler
+from nameko.events import get_event_exchange
+from nameko.exceptions import ContainerBeingKilled
+
+from shared import dead_letters
+from shared.amqp import connection
+from shared.consumers import QueueConsumer, raw_body
+from shared.errors import Invalid, Unavailable
+from shared.outage import is_outage
+from shared.publisher import SharedPublisher
+from shared.topology import dead_letter_queue, declare, durable_queue
+
+log = logging.getLogger(__name__)
+
+DELAYS_S = (1, 5, 30, 120)
+OUTAGE_DELAY_S = 5
+ATTEMPT = "x-attempt"
+
+
+def retry_queue(queue: Queue, delay_s: int) -> Queue:
+    """Where a message waits `delay_s` seconds before it returns to `queue`."""
+    return Queue(
+        f"{queue.name}.retry.{delay_s}s",
+        durable=True,
+        queue_arguments={
+            "x-queue-type": "quorum",
+            "x-message-ttl": delay_s * 1000,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": queue.name,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        },
+    )
+
+
+class EventHandler(NamekoEventHandler):
+    """`@event_handler(source_service, event_type)`: the method takes the event's payload.
+
+    It may be called again with the same event, and in any order (see `shared.inbox`). An `Invalid` that it raises
+    sends the event to the dead letters at once; an outage (`shared.outage`) counts no attempt.
+    """
+
+    queue_consumer = QueueConsumer()
+    publisher = SharedPublisher()
+
+    def setup(self) -> None:
+        name = f"evt-{self.source_service}-{self.event_type}--{self.container.service_name}.{self.method_name}"
+        exchange = get_event_exchange(self.source_service, self.container.config)
+        self.queue = durable_queue(name, exchange, [self.event_type])
+        self.queue_consumer.register_provider(self)
+        with connection(self.container.config["AMQP_URI"]) as conn:
+            waiting = [retry_queue(self.queue, delay) for delay in DELAYS_S]
+            declare(conn, [dead_letter_queue(self.queue), self.queue, *waiting])
+
+    def handle_undecodable(self, message: Message, error: Exception) -> None:
+        self._settle_by(message, partial(self._bury, message, "unreadable", repr(error)))
+
+    def handle_message(self, body: Any, message: Message) -> None:
+        context = self.unpack_message_headers(message)
+        # An event is handled whenever it comes; no caller waits for it.
+        context.pop("deadline", None)
+        try:
+            self.container.spawn_worker(
+                self, (body,), {}, context_data=context, handle_result=partial(self.handle_result, message)
+            )
+        except ContainerBeingKilled:
+            self.queue_consumer.requeue_message(message)
+
+    def handle_result(self, message: Message, worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+        if exc_info is None:
+            self.queue_consumer.ack_message(message)
+            return result, exc_info
+        error = exc_info[1]
+        attempt = int(message.headers.get(ATTEMPT, 0))
+        if isinstance(error, Invalid):
+            then = partial(self._bury, message, "invalid", f"{error.detail} {error.errors}")
+        elif is_outage(error):
+            then = partial(self._put_off, message, OUTAGE_DELAY_S, attempt)
+        elif attempt < len(DELAYS_S):
+            then = partial(self._put_off, message, DELAYS_S[attempt], attempt + 1)
+        else:
+            then = partial(self._bury, message, "handler_failed", repr(error))
+        self._settle_by(message, then)
+        return result, exc_info
+
+    def _settle_by(self, message: Message, publish: Any) -> None:
+        """Acknowledge once `publish` has put the message elsewhere; else let the broker deliver it again."""
+        try:
+            publish()
+        except Unavailable as error:
+            log.warning("an event could not be put off and returns to its queue", extra={"reason": str(error)})
+            self.queue_consumer.requeue_message(message)
+        else:
+            self.queue_consumer.ack_message(message)
+
+    def _put_off(self, message: Message, delay_s: int, attempt: int) -> None:
+        self.publisher.publish(
+            "",
+            retry_queue(self.queue, delay_s).name,
+            raw_body(message),
+            headers={**message.headers, ATTEMPT: attempt},
+            content_type=message.content_type or "application/json",
+            content_encoding=message.content_encoding or "utf-8",
+            timestamp=message.properties.get("timestamp"),
+        )
+
+    def _bury(self, message: Message, reason: str, detail: str) -> None:
+        log.error("an event cannot be handled", extra={"queue": self.queue.name, "reason": reason, "detail": detail})
+        dead_letters.publish(
+            self.publisher,
+            self.queue.name,
+            raw_body(message),
+            reason,
+            detail,
+            headers=message.headers,
+            content_type=message.content_type,
+            content_encoding=message.content_encoding,
+            timestamp=message.properties.get("timestamp"),
+            origin=message.delivery_info.get("routing_key", ""),
+        )
+
+
+event_handler = EventHandler.decorator

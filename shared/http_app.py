@@ -1,0 +1,132 @@
+"""The WSGI application in front of the HTTP entrypoints: routing, problems, headers, one log line a request."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from werkzeug.datastructures import EnvironHeaders, Headers
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map
+from werkzeug.wrappers import Response
+
+from shared.errors import DomainError
+from shared.http_headers import request_id
+from shared.http_route import Route
+from shared.jwt import Identity
+from shared.problems import Problem, problem_of, response_of
+
+log = logging.getLogger(__name__)
+access_log = logging.getLogger("http.access")
+
+# More than this of a body that nobody read is not worth a connection.
+MAX_DISCARD = 1 << 16
+
+
+@dataclass
+class Exchange:
+    """One request, as far as it is known yet."""
+
+    method: str
+    path: str
+    request_id: str
+    environ: dict[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+    route: Route | None = None
+    identity: Identity | None = None
+
+    @property
+    def headers(self) -> EnvironHeaders:
+        return EnvironHeaders(self.environ)
+
+
+class HttpApp:
+    """`server`: has `policy`, `is_draining`, and `_providers`, the HTTP entrypoints."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        rules = []
+        for entrypoint in server._providers:
+            rule = entrypoint.route.rule()
+            rule.endpoint = entrypoint
+            rules.append(rule)
+        # An address that is not spelled as declared is unknown, not redirected.
+        self._adapter = Map(rules, merge_slashes=False, redirect_defaults=False).bind("gateway")
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        headers = EnvironHeaders(environ)
+        exchange = Exchange(environ["REQUEST_METHOD"], environ["PATH_INFO"], request_id(headers), environ)
+        try:
+            response = self._respond(exchange)
+        except Exception as error:
+            response = self._response_of(error, exchange)
+        self._finish(exchange, response)
+        self._settle_connection(environ)
+        return response(environ, start_response)
+
+    def refuse(self, problem: Problem, method: str, path: str) -> Response:
+        """The answer to a request whose head could not be read."""
+        exchange = Exchange(method or "-", path.partition("?")[0] or "-", request_id(Headers()))
+        response = response_of(problem)
+        self._finish(exchange, response)
+        return response
+
+    def _respond(self, exchange: Exchange) -> Response:
+        cors, headers = self.server.policy.cors, exchange.headers
+        if cors.is_preflight(exchange.method, headers):
+            methods = self._adapter.allowed_methods(_decoded(exchange.path))
+            if methods:
+                return Response(status=204, headers=cors.preflight_headers(sorted(methods)))
+        entrypoint, path_values = self._adapter.match(_decoded(exchange.path), exchange.method)
+        exchange.route = entrypoint.route
+        response: Response = entrypoint.handle(exchange, path_values)
+        return response
+
+    def _response_of(self, error: Exception, exchange: Exchange) -> Response:
+        problem = problem_of(error)
+        if problem.status == 500 and not isinstance(error, HTTPException | DomainError | Problem):
+            log.error("a request failed", exc_info=error, extra={"request_id": exchange.request_id})
+        if isinstance(error, MethodNotAllowed) and exchange.path == "*":
+            problem = Problem(400, "The request target is not a path.")
+        return response_of(problem)
+
+    def _finish(self, exchange: Exchange, response: Response) -> None:
+        headers, route, identity = response.headers, exchange.route, exchange.identity
+        headers["X-Request-ID"] = exchange.request_id
+        headers["X-Content-Type-Options"] = "nosniff"
+        if response.status_code >= 400 or (route is not None and route.is_versioned):
+            headers["Cache-Control"] = "no-store"
+        if exchange.environ:
+            for name, value in self.server.policy.cors.headers_for(exchange.environ.get("HTTP_ORIGIN")).items():
+                headers.add(name, value)
+        access_log.info(
+            "%s %s %d",
+            exchange.method,
+            exchange.path,
+            response.status_code,
+            extra={
+                "request_id": exchange.request_id,
+                "method": exchange.method,
+                "path": exchange.path,
+                "route": route.path if route else None,
+                "status": response.status_code,
+                "duration_ms": round((time.monotonic() - exchange.started) * 1000, 2),
+                "sub": identity.sub if identity else None,
+                "role": identity.role if identity else None,
+            },
+        )
+
+    def _settle_connection(self, environ: dict[str, Any]) -> None:
+        """Whether the connection can serve another request; the response's `Connection` header follows."""
+        connection = environ.get("http.connection")
+        if connection is not None and (self.server.is_draining or environ["wsgi.input"].remaining > MAX_DISCARD):
+            connection.close_connection = True
+
+
+def _decoded(path: str) -> str:
+    """WSGI's latin-1 path as the UTF-8 that it is; raises Problem 404 for anything else."""
+    try:
+        return path.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        raise Problem(404, "There is nothing at this address.") from None

@@ -1,0 +1,53 @@
+"""Handling an event once: its id is kept in the transaction of its effect."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from marshmallow import fields, validate
+from sqlalchemy import DateTime, Text, delete, func
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from shared.fields import UTCDateTime, UUIDText
+from shared.outbox import EVENT_VERSION
+from shared.validation import StrictSchema, load
+
+# Longer than the broker and the outbox can hold a copy back by themselves.
+KEEP = timedelta(days=14)
+
+
+class InboxMixin:
+    """Events already handled."""
+
+    __tablename__ = "inbox"
+
+    event_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    handler: Mapped[str] = mapped_column(Text, primary_key=True)
+    handled_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class EventSchema(StrictSchema):
+    """The envelope of every event; `data` is the handler's to read."""
+
+    id = UUIDText(required=True)
+    type = fields.String(required=True)
+    occurred_at = UTCDateTime(required=True)
+    version = fields.Integer(required=True, strict=True, validate=validate.Equal(EVENT_VERSION))
+    data = fields.Dict(required=True)
+
+
+def load_event(payload: Any) -> dict[str, Any]:
+    """The envelope with inside values; raises Invalid, of an unknown version too."""
+    envelope: dict[str, Any] = load(EventSchema(), payload, "The event is invalid.")
+    return envelope
+
+
+def first_time(session: Session, inbox: type[Any], event_id: str, handler: str) -> bool:
+    """Whether `handler` has not handled this event before; if so it counts as handled when `session` commits."""
+    row = insert(inbox).values(event_id=event_id, handler=handler).on_conflict_do_nothing()
+    return session.execute(row.returning(inbox.event_id)).first() is not None
+
+
+def forget_old(session: Session, inbox: type[Any]) -> None:
+    """Delete what is older than KEEP."""
+    session.execute(delete(inbox).where(inbox.handled_at < func.now() - KEEP))

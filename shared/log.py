@@ -1,0 +1,86 @@
+"""JSON logs, one object a line, each with the request id of the work that it belongs to."""
+
+import logging
+import sys
+import time
+from contextvars import ContextVar
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from nameko.extensions import DependencyProvider
+from pythonjsonlogger.json import JsonFormatter
+
+from shared.errors import DomainError
+
+_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+calls = logging.getLogger("calls")
+
+# Each greenlet has a context of its own, so what is set in a worker stays in it.
+REQUEST_ID = "request_id"
+
+
+def current_request_id() -> str | None:
+    """The id of the request that this greenlet works for, if any."""
+    return _request_id.get()
+
+
+def set_request_id(request_id: str | None) -> None:
+    """Log this greenlet's lines, and publish its events, under `request_id`."""
+    _request_id.set(request_id)
+
+
+class _RequestId(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not hasattr(record, "request_id"):
+            record.request_id = _request_id.get()
+        return True
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Log to stdout as JSON: time, level, logger, service, request_id, message, and the line's own fields."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(_RequestId())
+    handler.setFormatter(
+        JsonFormatter(
+            "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+            static_fields={"service": service},
+            datefmt="%Y-%m-%dT%H:%M:%SZ",
+        )
+    )
+    handler.formatter.converter = time.gmtime  # type: ignore[union-attr]
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Nameko logs every worker's exception, the expected ones with a traceback too; `calls` says it in a line.
+    logging.getLogger("nameko.containers").setLevel(logging.CRITICAL)
+    for chatty in ("kombu", "amqp", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class WorkerLog(DependencyProvider):
+    """Gives each worker its request id, and logs one line about each: call, outcome, duration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    def worker_setup(self, worker_ctx: Any) -> None:
+        set_request_id(worker_ctx.data.get(REQUEST_ID))
+        self._started[worker_ctx] = time.monotonic()
+
+    def worker_result(self, worker_ctx: Any, result: Any = None, exc_info: Any = None) -> None:
+        started = self._started.pop(worker_ctx, None)
+        error = None if exc_info is None else exc_info[1]
+        defect = error is not None and not isinstance(error, DomainError)
+        calls.log(
+            logging.ERROR if defect else logging.INFO,
+            "%s.%s",
+            worker_ctx.service_name,
+            worker_ctx.entrypoint.method_name,
+            extra={
+                "entrypoint": type(worker_ctx.entrypoint).__name__,
+                "outcome": "ok" if error is None else type(error).__name__,
+                "duration_ms": None if started is None else round((time.monotonic() - started) * 1000, 1),
+                "call_id_stack": worker_ctx.call_id_stack,
+            },
+            exc_info=exc_info if defect else None,
+        )

@@ -1,0 +1,28 @@
+"""Telling an outage from a defect: what is nobody's fault but the broker's or the database's."""
+
+import sqlalchemy.exc
+
+from shared.amqp import BROKER_ERRORS
+from shared.errors import Unavailable
+
+# psycopg2 reports lost connections, cancelled statements, deadlocks, a full disk and a starting or stopping
+# server as OperationalError or InterfaceError; SQLAlchemy's TimeoutError is an exhausted pool.
+DATABASE_OUTAGES = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
+OUTAGES = (*DATABASE_OUTAGES, *BROKER_ERRORS, Unavailable)
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether `error` says that the broker or a database is away or overloaded, so that trying again may help."""
+    if isinstance(error, sqlalchemy.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, OUTAGES)
+
+
+def as_unavailable(error: BaseException) -> Unavailable:
+    """The outage `error` as what a caller may be told of it."""
+    if isinstance(error, Unavailable):
+        return error
+    what = "database" if isinstance(error, sqlalchemy.exc.SQLAlchemyError) else "broker"
+    unavailable = Unavailable(f"The {what} is away.", {"retry_after": 2})
+    unavailable.__cause__ = error
+    return unavailable

@@ -1,0 +1,170 @@
+"""The transactional outbox: an event is published if and only if its change is committed.
+
+`OutboxMixin` is the table; `record` adds an event to the transaction of its change; `OutboxRelay` publishes what is
+committed and then deletes it, so an event may be published twice, never not at all. Several instances share one
+table: each takes rows that no other holds (`FOR UPDATE SKIP LOCKED`), with many confirms in flight.
+"""
+
+import json
+import logging
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import eventlet
+from eventlet.queue import Empty, LightQueue
+from nameko.events import get_event_exchange
+from nameko.extensions import DependencyProvider
+from sqlalchemy import BigInteger, DateTime, Text, delete, event, func, insert, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from shared.amqp import connection
+from shared.database import DB_URIS, make_engine
+from shared.errors import Unavailable
+from shared.fields import format_time
+from shared.log import current_request_id
+from shared.outage import is_outage
+from shared.publisher import SharedPublisher
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+IDLE_S = 0.5
+MAX_BACKOFF_S = 5.0
+EVENT_VERSION = 1
+
+_woken: LightQueue = LightQueue(1)
+
+
+class OutboxMixin:
+    """Events of committed changes that are not published yet; an `id` is no order of commits."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    event_id: Mapped[str] = mapped_column(Text, unique=True)
+    type: Mapped[str] = mapped_column(Text)
+    payload: Mapped[str] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+def record(session: Session, outbox: type[Any], event_type: str, data: dict[str, Any], occurred_at: datetime) -> None:
+    """Add an event to the transaction of `session`; `data` is JSON-safe and holds its `revision`."""
+    event_id = str(uuid.uuid4())
+    payload = {
+        "id": event_id,
+        "type": event_type,
+        "occurred_at": format_time(occurred_at),
+        "version": EVENT_VERSION,
+        "data": data,
+    }
+    row = {
+        "event_id": event_id,
+        "type": event_type,
+        "payload": json.dumps(payload),
+        "request_id": current_request_id(),
+    }
+    session.execute(insert(outbox).values(row))
+    event.listen(session, "after_commit", _wake, once=True)
+
+
+def _wake(*_: Any) -> None:
+    if not _woken.full():
+        _woken.put_nowait(None)
+
+
+class OutboxRelay(DependencyProvider):
+    """Publishes the outbox of the container's service; injects nothing."""
+
+    publisher = SharedPublisher()
+
+    def __init__(self, declarative_base: type[DeclarativeBase], outbox: type[Any]) -> None:
+        super().__init__()
+        self.declarative_base, self.outbox = declarative_base, outbox
+        self._engine: Engine | None = None
+        self._stopping = False
+        self._main: Any = None
+
+    def setup(self) -> None:
+        name = self.container.service_name
+        self._engine = make_engine(self.container.config[DB_URIS][f"{name}:{self.declarative_base.__name__}"], name)
+        self._exchange = get_event_exchange(name, self.container.config)
+        with connection(self.container.config["AMQP_URI"]) as conn, conn.channel() as channel:
+            self._exchange(channel).declare()
+
+    def start(self) -> None:
+        self._main = self.container.spawn_managed_thread(self._run, identifier="outbox relay")
+
+    def stop(self) -> None:
+        """Publish what is committed, if broker and database are there, and end."""
+        self._stopping = True
+        _wake()
+        if self._main is not None:
+            self._main.wait()
+
+    def _run(self) -> None:
+        backoff, newest_first = 0.2, False
+        while True:
+            try:
+                taken = self.publish_batch(newest_first)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                if self._stopping:
+                    return
+                log.warning("the outbox waits", extra={"reason": repr(error), "retry_in_s": backoff})
+                eventlet.sleep(backoff)
+                backoff = min(backoff * 2, MAX_BACKOFF_S)
+                continue
+            backoff = 0.2
+            if taken == BATCH:
+                # After an outage the old and the new take turns, so that nothing new waits for the backlog's end.
+                newest_first = not newest_first
+                continue
+            if self._stopping:
+                return
+            newest_first = False
+            try:
+                _woken.get(timeout=IDLE_S)
+            except Empty:
+                continue
+
+    def publish_batch(self, newest_first: bool = False) -> int:
+        """Publish up to BATCH events and delete those confirmed; returns how many it took.
+
+        Raises Unavailable when the broker confirmed none of them.
+        """
+        outbox = self.outbox
+        order = outbox.id.desc() if newest_first else outbox.id
+        with Session(self._engine) as session, session.begin():
+            query = select(outbox.id, outbox.event_id, outbox.type, outbox.payload, outbox.request_id)
+            rows = session.execute(query.order_by(order).limit(BATCH).with_for_update(skip_locked=True)).all()
+            if not rows:
+                return 0
+            in_flight = [(row.id, eventlet.spawn(self._publish, row)) for row in rows]
+            confirmed = [row_id for row_id, sending in in_flight if sending.wait()]
+            session.execute(delete(outbox).where(outbox.id.in_(confirmed)))
+        if not confirmed:
+            raise Unavailable("The broker confirmed no event.")
+        return len(rows)
+
+    def _publish(self, row: Any) -> bool:
+        headers = {} if row.request_id is None else {"nameko.request_id": row.request_id}
+        try:
+            self.publisher.publish(
+                self._exchange.name,
+                row.type,
+                row.payload.encode(),
+                headers=headers,
+                message_id=row.event_id,
+                timestamp=int(datetime.now(UTC).timestamp()),
+                # An event that nobody listens for is published all the same.
+                mandatory=False,
+                timeout=10,
+            )
+        except Unavailable as error:
+            log.warning("an event is not confirmed and stays in the outbox", extra={"reason": str(error)})
+            return False
+        return True

@@ -1,0 +1,108 @@
+"""Reading a message of positions: what is good is handed on, what is bad is split out with its reason."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from marshmallow import ValidationError
+
+from shared.batch import DeadLetter, Delivery
+from shared.fields import canonical_uuid
+from shared.positions import BIKE_KEY, MAX_POSITIONS, FleetPositionSchema, age_problem
+from shared.validation import flatten
+
+UNREADABLE, INVALID, WRONG_BIKE, UNKNOWN_BIKE = "unreadable", "invalid", "wrong_bike", "unknown_bike"
+
+_one = FleetPositionSchema()
+_many = FleetPositionSchema(many=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One position: degrees, an aware UTC time, per cent, metres per second, metres."""
+
+    bike_id: str
+    recorded_at: datetime
+    longitude: float
+    latitude: float
+    battery_percent: float | None
+    speed_mps: float | None
+    accuracy_m: float | None
+    raw: dict[str, Any]
+
+    @classmethod
+    def of(cls, loaded: dict[str, Any], raw: dict[str, Any]) -> "Position":
+        longitude, latitude = loaded["location"]
+        return cls(
+            loaded["bike_id"],
+            loaded["recorded_at"],
+            longitude,
+            latitude,
+            loaded.get("battery_percent"),
+            loaded.get("speed_mps"),
+            loaded.get("accuracy_m"),
+            raw,
+        )
+
+
+def read(delivery: Delivery) -> tuple[list[Position], list[DeadLetter]]:
+    """The good positions of a message in its order, and a dead letter for each reason that others are bad."""
+    try:
+        body = json.loads(delivery.body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        return [], [DeadLetter(delivery, delivery.body, UNREADABLE, f"Not JSON: {error}")]
+    positions = body.get("positions") if isinstance(body, dict) else None
+    if not isinstance(positions, list) or set(body) != {"positions"} or not 1 <= len(positions) <= MAX_POSITIONS:
+        detail = f'Not an object with one member "positions", a list of 1 to {MAX_POSITIONS}.'
+        return [], [DeadLetter(delivery, delivery.body, INVALID, detail)]
+    good: list[Position] = []
+    bad: dict[str, list[tuple[dict[str, Any], str]]] = defaultdict(list)
+    for raw, loaded, problem in _load(positions):
+        reason, detail = (INVALID, problem) if problem else _judge(delivery, loaded)
+        if reason:
+            bad[reason].append((raw, detail))
+        else:
+            good.append(Position.of(loaded, raw))
+    return good, [dead_letter(delivery, reason, found) for reason, found in bad.items()]
+
+
+def dead_letter(delivery: Delivery, reason: str, found: list[tuple[dict[str, Any], str]]) -> DeadLetter:
+    """One dead letter that holds just the bad positions, with the first one's detail."""
+    body = json.dumps({"positions": [raw for raw, _ in found]}).encode()
+    return DeadLetter(delivery, body, reason, found[0][1])
+
+
+def _load(positions: list[Any]) -> list[tuple[Any, dict[str, Any], str]]:
+    try:
+        return [(raw, loaded, "") for raw, loaded in zip(positions, _many.load(positions), strict=True)]
+    except ValidationError:
+        return [_load_one(raw) for raw in positions]
+
+
+def _load_one(raw: Any) -> tuple[Any, dict[str, Any], str]:
+    try:
+        return raw, _one.load(raw), ""
+    except ValidationError as error:
+        return raw, {}, json.dumps(flatten(error.messages))
+
+
+def _judge(delivery: Delivery, position: dict[str, Any]) -> tuple[str, str]:
+    """(reason, detail) why the position is refused, or two empty texts."""
+    match = BIKE_KEY.fullmatch(delivery.routing_key)
+    if match and canonical_uuid(match[1]) != position["bike_id"]:
+        return WRONG_BIKE, f"The message is about bike {match[1]}."
+    if delivery.timestamp is not None:
+        # An AMQP timestamp is cut to whole seconds, so what was accepted may be up to one second further ahead.
+        accepted_at = datetime.fromtimestamp(delivery.timestamp, UTC)
+        problem = age_problem(position["recorded_at"], accepted_at) and age_problem(
+            position["recorded_at"], accepted_at + timedelta(seconds=1)
+        )
+        if problem:
+            return INVALID, problem
+    return "", ""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

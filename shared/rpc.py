@@ -1,0 +1,142 @@
+"""The serving side of RPC: deadlines that travel, errors that cross as themselves, a queue that goes with its service.
+
+Speaks Nameko's own protocol, so stock clients (the nameko shell, ClusterRpcProxy) can call. What differs:
+
+- A request carries the `deadline` (Unix time, seconds) of its caller; one that has passed is not started.
+- The queue deletes itself with its last consumer, so a call to an absent service is unroutable at once instead
+  of waiting in a queue and running stale when the service comes back.
+- An outage of the broker or a database reaches the caller as `Unavailable`, never as a defect.
+- A reply that cannot be sent is logged; Nameko's kills the container.
+"""
+
+import json
+import logging
+import sys
+import time
+from functools import partial
+from typing import Any
+
+from kombu import Queue
+from kombu.message import Message
+from nameko.exceptions import (
+    ContainerBeingKilled,
+    MalformedRequest,
+    MethodNotFound,
+    UnserializableValueError,
+    serialize,
+)
+from nameko.rpc import RPC_QUEUE_TEMPLATE, get_rpc_exchange
+from nameko.rpc import Rpc as NamekoRpc
+from nameko.rpc import RpcConsumer as NamekoRpcConsumer
+
+from shared.consumers import QueueConsumer
+from shared.errors import DomainError, Unavailable
+from shared.outage import as_unavailable, is_outage
+from shared.publisher import SharedPublisher
+
+log = logging.getLogger(__name__)
+
+# A queue that outlived its broker's restart without its service is gone after this.
+ORPHAN_EXPIRES_MS = 10_000
+REPLY_TIMEOUT_S = 3.0
+
+
+class RpcConsumer(NamekoRpcConsumer):
+    """Consumes a service's requests and answers them."""
+
+    queue_consumer = QueueConsumer()
+    publisher = SharedPublisher()
+    queue: Queue | None
+
+    def setup(self) -> None:
+        if self.queue is None:
+            name = self.container.service_name
+            self.queue = Queue(
+                RPC_QUEUE_TEMPLATE.format(name),
+                exchange=get_rpc_exchange(self.container.config),
+                routing_key=f"{name}.*",
+                durable=True,
+                auto_delete=True,
+                queue_arguments={"x-expires": ORPHAN_EXPIRES_MS},
+            )
+            self.queue_consumer.register_provider(self)
+
+    def handle_undecodable(self, message: Message, error: Exception) -> None:
+        self.handle_result(message, None, (MalformedRequest, MalformedRequest("The request is not JSON."), None))
+
+    def handle_message(self, body: Any, message: Message) -> None:
+        try:
+            self.get_provider_for_method(message.delivery_info["routing_key"]).handle_message(body, message)
+        except (MethodNotFound, MalformedRequest, TypeError) as error:
+            self.handle_result(message, None, (type(error), error, None))
+        except Exception:
+            self.handle_result(message, None, sys.exc_info())
+
+    def handle_result(self, message: Message, result: Any, exc_info: Any) -> tuple[Any, Any]:
+        """Reply to `message` with the result or the error, then acknowledge it."""
+        if exc_info is not None and is_outage(exc_info[1]):
+            unavailable = as_unavailable(exc_info[1])
+            exc_info = (Unavailable, unavailable, exc_info[2])
+        reply_to = message.properties.get("reply_to")
+        if reply_to:
+            self._reply(message, reply_to, _payload(result, exc_info))
+        self.queue_consumer.ack_message(message)
+        return result, exc_info
+
+    def _reply(self, message: Message, reply_to: str, payload: bytes) -> None:
+        try:
+            self.publisher.publish(
+                get_rpc_exchange(self.container.config).name,
+                reply_to,
+                payload,
+                persistent=False,
+                mandatory=False,
+                correlation_id=message.properties.get("correlation_id"),
+                timeout=REPLY_TIMEOUT_S,
+            )
+        except Unavailable as error:
+            log.warning("a reply could not be sent; its caller will run into its deadline: %s", error)
+
+
+def _payload(result: Any, exc_info: Any) -> bytes:
+    error = None if exc_info is None else serialize(exc_info[1])
+    try:
+        return json.dumps({"result": result if error is None else None, "error": error}).encode()
+    except (TypeError, ValueError):
+        return json.dumps({"result": None, "error": serialize(UnserializableValueError(result))}).encode()
+
+
+class Rpc(NamekoRpc):
+    """The `@rpc` entrypoint; domain errors are answers, not defects."""
+
+    rpc_consumer = RpcConsumer()
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("expected_exceptions", DomainError)
+        super().__init__(**kwargs)
+
+    def handle_message(self, body: Any, message: Message) -> None:
+        if not isinstance(body, dict) or not isinstance(body.get("args"), list):
+            raise MalformedRequest("The request needs `args` (a list) and `kwargs` (an object).")
+        if not isinstance(body.get("kwargs"), dict):
+            raise MalformedRequest("The request needs `args` (a list) and `kwargs` (an object).")
+        context = self.unpack_message_headers(message)
+        deadline = context.get("deadline")
+        if isinstance(deadline, int | float) and time.time() > deadline:
+            log.info("a request came too late and is dropped", extra={"method": self.method_name})
+            self.rpc_consumer.queue_consumer.ack_message(message)
+            return
+        self.check_signature(body["args"], body["kwargs"])
+        try:
+            self.container.spawn_worker(
+                self,
+                body["args"],
+                body["kwargs"],
+                context_data=context,
+                handle_result=partial(self.handle_result, message),
+            )
+        except ContainerBeingKilled:
+            self.rpc_consumer.requeue_message(message)
+
+
+rpc = Rpc.decorator

@@ -1,0 +1,144 @@
+"""Runs one service: `python -m shared.run SERVICE`.
+
+Instead of `nameko run`, because a service in production also reads and checks its settings from the environment,
+waits for broker and database with a limit, migrates, logs JSON, and ends within a bound when told to: nameko's own
+runner waits for ever on a consumer or a call that cannot finish.
+"""
+
+import eventlet
+
+eventlet.monkey_patch()
+
+import importlib  # noqa: E402
+import importlib.util  # noqa: E402
+import logging  # noqa: E402
+import os  # noqa: E402
+import signal  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Mapping  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
+from typing import Any  # noqa: E402
+
+from nameko.containers import ServiceContainer  # noqa: E402
+
+from shared import config as settings  # noqa: E402
+from shared import log as logs  # noqa: E402
+from shared import migrate  # noqa: E402
+from shared.wait import DEFAULT_LIMIT_S, WaitedTooLong, wait_for_broker, wait_for_database  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+DRAIN_LIMIT_S = 9.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service's class with the configuration for its container."""
+
+    name: str
+    cls: type
+    config: dict[str, Any]
+
+
+def load_service(name: str, environ: Mapping[str, str]) -> Service:
+    """`<name>.settings` and `<name>.service`; raises ConfigurationError when there are none, or they are wrong."""
+    if not name.isidentifier() or importlib.util.find_spec(name) is None:
+        raise settings.ConfigurationError(f"there is no service {name!r}")
+    config: dict[str, Any] = {
+        "AMQP_URI": settings.amqp_uri(environ),
+        "serializer": "json",
+        "max_workers": settings.whole_number(environ, "MAX_WORKERS", 100, 1, 10_000),
+        **importlib.import_module(f"{name}.settings").nameko_config(environ),
+    }
+    module = importlib.import_module(f"{name}.service")
+    classes = [each for each in vars(module).values() if isinstance(each, type) and getattr(each, "name", None) == name]
+    return Service(name, classes[0], config)
+
+
+def prepare(service: Service, limit_s: float) -> None:
+    """Wait for what the service needs, and migrate its database."""
+    for url in service.config.get("DB_URIS", {}).values():
+        wait_for_database(url, limit_s)
+        migrate.upgrade(service.name, url)
+    wait_for_broker(service.config["AMQP_URI"], limit_s)
+
+
+def serve(service: Service) -> int:
+    """Run the service until SIGTERM or SIGINT; returns the exit code."""
+    container = ServiceContainer(service.cls, service.config)
+    ended = eventlet.event.Event()
+
+    def stop() -> None:
+        log.info("stopping")
+        try:
+            with eventlet.Timeout(DRAIN_LIMIT_S):
+                container.stop()
+        except eventlet.Timeout:
+            log.warning("not everything ended in time", extra={"limit_s": DRAIN_LIMIT_S})
+        if not ended.ready():
+            ended.send(0)
+
+    def watch() -> None:
+        try:
+            container.wait()
+        except Exception:
+            log.exception("the service failed")
+            if not ended.ready():
+                ended.send(1)
+
+    stopping = False
+
+    def on_signal(signum: int, frame: Any) -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            # A signal handler runs in the hub and may not wait.
+            eventlet.spawn_n(stop)
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, on_signal)
+    container.start()
+    log.info("started")
+    eventlet.spawn_n(watch)
+    while True:
+        try:
+            return int(ended.wait())
+        except InterruptedError:  # the signal arrived while the hub waited on a socket
+            continue
+
+
+def main(arguments: list[str]) -> int:
+    """Command line; returns the exit code: 2 for a wrong setting, 1 for a failure, 0 after a signal."""
+    if len(arguments) != 1:
+        print("usage: python -m shared.run SERVICE", file=sys.stderr)
+        return 2
+    try:
+        level = os.environ.get("LOG_LEVEL", "INFO").upper()
+        if level not in logging.getLevelNamesMapping():
+            raise settings.ConfigurationError(f"LOG_LEVEL must be a level such as INFO, not {level!r}.")
+        logs.configure(arguments[0], level)
+        service = load_service(arguments[0], os.environ)
+        limit_s = settings.number(os.environ, "STARTUP_TIMEOUT", DEFAULT_LIMIT_S, 1, 86_400)
+    except settings.ConfigurationError as error:
+        print(f"{arguments[0]}: {error}", file=sys.stderr)
+        return 2
+    # Until it serves, a service has nothing to finish.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda signum, frame: os._exit(0))
+    try:
+        prepare(service, limit_s)
+        return serve(service)
+    except WaitedTooLong as error:
+        log.error("%s", error)
+        return 1
+    except Exception:
+        log.exception("the service could not start")
+        return 1
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    logging.shutdown()
+    # Greenlets that did not end in time must not keep the process.
+    os._exit(code)

@@ -1,0 +1,40 @@
+"""Queues as this system declares them: durable, replicated where there is a cluster, each with a dead-letter queue."""
+
+from kombu import Connection, Exchange, Queue, binding
+from kombu.entity import TRANSIENT_DELIVERY_MODE
+
+DEAD_SUFFIX = ".dead"
+# Deliveries that ended without an answer (a crash, a lost connection) before a message counts as the cause.
+DELIVERY_LIMIT = 50
+
+__all__ = ["DEAD_SUFFIX", "TRANSIENT_DELIVERY_MODE", "dead_letter_queue", "declare", "durable_queue"]
+
+
+def durable_queue(name: str, exchange: Exchange, routing_keys: list[str]) -> Queue:
+    """A quorum queue bound by `routing_keys`; what kills its consumers again and again goes to `<name>.dead`."""
+    return Queue(
+        name,
+        bindings=[binding(exchange, routing_key=key) for key in routing_keys],
+        durable=True,
+        queue_arguments={
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": name + DEAD_SUFFIX,
+            # At least once: a dead letter is confirmed on its queue before it leaves this one.
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        },
+    )
+
+
+def dead_letter_queue(queue: Queue) -> Queue:
+    """Where what cannot be handled waits for an operator."""
+    return Queue(queue.name + DEAD_SUFFIX, durable=True, queue_arguments={"x-queue-type": "quorum"})
+
+
+def declare(connection: Connection, queues: list[Queue]) -> None:
+    """Declare `queues` with their exchanges and bindings; repeating it has no effect."""
+    with connection.channel() as channel:
+        for queue in queues:
+            queue(channel).declare()

@@ -1,0 +1,320 @@
+"""The HTTP server over real sockets: framing, malformed requests, bounds, and the drain. No broker is needed."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import eventlet
+import pytest
+from marshmallow import fields
+from nameko.containers import ServiceContainer
+
+from shared import http_server
+from shared.config import ConfigurationError
+from shared.http import Answer, Call, http
+from shared.http_policy import HttpPolicy
+from shared.validation import StrictSchema
+
+HEAD = "{} HTTP/1.1\r\nHost: test\r\n"
+
+
+class EchoSchema(StrictSchema):
+    text = fields.String(required=True)
+
+
+class SampleService:
+    name = "sample_service"
+    release = None
+
+    @http("GET", "/fast", summary="Answers at once")
+    def fast(self, call: Call):
+        return {"request_id": call.request_id}
+
+    @http("GET", "/slow", summary="Answers when it is let")
+    def slow(self, call: Call):
+        SampleService.release.wait()
+        return Answer("x" * 200_000, media_type="text/plain")
+
+    @http("GET", "/defect", summary="Fails")
+    def defect(self, call: Call):
+        raise ZeroDivisionError("a secret")
+
+    @http("POST", "/v1/echo", summary="Says it again", body=EchoSchema(), body_limit=1000)
+    def echo(self, call: Call):
+        return call.body
+
+
+class Client:
+    """A connection on which bytes are written and answers read."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.socket = socket.create_connection(address, timeout=10)
+        self.file = self.socket.makefile("rb")
+
+    def send(self, text: str | bytes) -> "Client":
+        self.socket.sendall(text if isinstance(text, bytes) else text.encode("latin-1"))
+        return self
+
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        line = self.file.readline()
+        if not line:
+            raise EOFError
+        status = int(line.split()[1])
+        headers = {}
+        while (line := self.file.readline()) not in (b"\r\n", b""):
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.lower()] = value.strip()
+        body = self.file.read(int(headers["content-length"])) if "content-length" in headers else b""
+        return status, headers, body
+
+    def is_closed(self) -> bool:
+        return self.file.read(1) == b""
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        eventlet.sleep(0.01)
+
+
+@pytest.fixture
+def container() -> Iterator[ServiceContainer]:
+    SampleService.release = eventlet.Event()
+    config = {"WEB_SERVER_ADDRESS": "127.0.0.1:0", "HTTP_POLICY": HttpPolicy(), "max_workers": 2, "AMQP_URI": ""}
+    container = ServiceContainer(SampleService, config)
+    container.start()
+    yield container
+    if not SampleService.release.ready():
+        SampleService.release.send(None)
+    container.stop()
+
+
+@pytest.fixture
+def server(container):
+    return next(iter(container.entrypoints)).server
+
+
+@pytest.fixture
+def connect(server) -> Callable[[], Client]:
+    return lambda: Client(server._sock.getsockname())
+
+
+def problem(answer) -> dict:
+    status, headers, body = answer
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["x-request-id"]
+    document = json.loads(body)
+    assert document["status"] == status
+    return document
+
+
+def test_a_connection_serves_one_request_after_another(connect):
+    client = connect()
+    for _ in range(3):
+        assert client.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+
+
+def test_pipelined_requests_are_answered_in_order(connect):
+    client = connect().send(HEAD.format("GET /fast") + "X-Request-ID: 1\r\n\r\n" + HEAD.format("GET /none") + "\r\n")
+    assert client.answer()[1]["x-request-id"] == "1"
+    assert client.answer()[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        ("rubbish\r\n\r\n", 400),
+        ("GET /fast\r\n\r\n", 400),
+        ("GET /fa st HTTP/1.1\r\nHost: t\r\n\r\n", 400),
+        ("GET /fast HTTP/1.1\r\n\r\n", 400),
+        ("GET /fast HTTP/2.0\r\nHost: t\r\n\r\n", 505),
+        (HEAD.format("GET /fast") + "no colon\r\n\r\n", 400),
+        (HEAD.format("GET /fast") + "Name : blank\r\n\r\n", 400),
+        (HEAD.format("GET /fast") + " folded\r\n\r\n", 400),
+        (HEAD.format("GET /fast") + "X: a\x00b\r\n\r\n", 400),
+        (HEAD.format("GET /fast") + "Host: two\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Content-Length: abc\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Content-Length: +5\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Content-Length: -5\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Transfer-Encoding: gzip, chunked\r\n\r\n", 400),
+        (HEAD.format("GET /" + "x" * 9000) + "\r\n", 414),
+        (HEAD.format("GET /fast") + "X: " + "x" * 9000 + "\r\n\r\n", 431),
+        (HEAD.format("GET /fast") + "".join(f"X{n}: y\r\n" for n in range(200)) + "\r\n", 431),
+    ],
+)
+def test_a_malformed_request_is_refused_with_a_problem_and_its_connection_closed(connect, request_text, status):
+    client = connect().send(request_text)
+    answer = client.answer()
+    assert problem(answer)["status"] == status
+    assert answer[1]["connection"] == "close"
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.is_closed()
+
+
+def test_an_absolute_target_and_a_blank_line_before_the_request_are_taken(connect):
+    client = connect().send("\r\n" + HEAD.format("GET http://test/fast?x=1") + "\r\n")
+    assert client.answer()[0] == 200
+
+
+def test_http_1_0_gets_one_answer_and_the_end(connect):
+    client = connect().send("GET /fast HTTP/1.0\r\n\r\n")
+    assert client.answer()[0] == 200
+    assert client.is_closed()
+
+
+def test_head_has_the_headers_of_get_and_no_body(connect):
+    client = connect().send(HEAD.format("HEAD /fast") + "X-Request-ID: 1\r\n\r\n")
+    line = client.file.readline()
+    headers = []
+    while (header := client.file.readline()) != b"\r\n":
+        headers.append(header)
+    assert line.startswith(b"HTTP/1.1 200")
+    assert b"Content-Length: 18\r\n" in headers
+    assert client.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+
+
+def chunked(*chunks: str) -> str:
+    head = HEAD.format("POST /v1/echo") + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + "".join(f"{len(chunk):x}\r\n{chunk}\r\n" for chunk in chunks) + "0\r\n\r\n"
+
+
+def test_a_chunked_body_is_read_and_the_connection_goes_on(connect):
+    client = connect().send(chunked('{"text": ', '"hello"}'))
+    assert json.loads(client.answer()[2]) == {"text": "hello"}
+    assert client.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+
+
+@pytest.mark.parametrize("size", ["zz", "-5", "0x5", "+5", "1_0", ""])
+def test_a_malformed_chunk_size_is_400(connect, size):
+    text = chunked("hello").replace("\r\n5\r\n", f"\r\n{size}\r\n")
+    assert problem(connect().send(text).answer())["status"] == 400
+
+
+def test_a_chunked_body_over_the_limit_is_413(connect):
+    assert problem(connect().send(chunked("x" * 900, "x" * 900)).answer())["status"] == 413
+
+
+def test_a_body_over_the_limit_is_413_and_the_client_can_read_it_after_sending_all(connect):
+    size = 9 << 20
+    client = connect()
+    client.send(HEAD.format("POST /v1/echo") + f"Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n")
+    client.send(b"x" * size)
+    answer = client.answer()
+    assert problem(answer)["status"] == 413
+    assert answer[1]["connection"] == "close"
+
+
+def test_a_large_body_is_refused_before_it_is_sent_when_the_client_asks(connect):
+    head = HEAD.format("POST /v1/echo") + "Content-Type: application/json\r\n"
+    client = connect().send(head + "Content-Length: 99999\r\nExpect: 100-continue\r\n\r\n")
+    assert client.answer()[0] == 413
+
+
+def test_a_client_that_asks_is_told_to_continue(connect):
+    head = HEAD.format("POST /v1/echo") + "Content-Type: application/json\r\n"
+    client = connect().send(head + "Content-Length: 14\r\nExpect: 100-continue\r\n\r\n")
+    assert client.answer()[0] == 100
+    assert client.send('{"text": "hi"}').answer()[0] == 200
+
+
+def test_a_small_body_that_nobody_reads_does_not_cost_the_connection(connect):
+    client = connect().send(HEAD.format("POST /none") + "Content-Length: 5\r\n\r\nhello")
+    assert client.answer()[0] == 404
+    assert client.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+
+
+def test_a_defect_is_a_bare_500(connect):
+    client = connect().send(HEAD.format("GET /defect") + "\r\n")
+    answer = client.answer()
+    assert problem(answer)["status"] == 500
+    assert b"secret" not in answer[2]
+    assert b"Zero" not in answer[2]
+
+
+def test_a_head_that_does_not_come_to_its_end_is_408(connect, monkeypatch):
+    monkeypatch.setattr("shared.http_protocol.HEAD_TIMEOUT_S", 0.1)
+    assert problem(connect().send("GET /fast HTTP/1.1\r\nHost:").answer())["status"] == 408
+
+
+def test_a_body_that_does_not_come_is_408(connect, monkeypatch):
+    monkeypatch.setattr("shared.http_input.BODY_TIMEOUT_S", 0.1)
+    head = HEAD.format("POST /v1/echo") + "Content-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+    assert problem(connect().send(head + "{").answer())["status"] == 408
+
+
+def test_an_idle_connection_is_closed_in_time(server, connect):
+    server._serv.keepalive = 0.1
+    assert connect().is_closed()
+
+
+def test_clients_that_vanish_do_not_end_the_container(container, server, connect):
+    for text in (
+        "",
+        "GET",
+        HEAD.format("GET /fast") + "\r\n",
+        HEAD.format("POST /v1/echo") + "Content-Length: 9\r\n\r\n",
+    ):
+        client = connect().send(text)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        client.file.close()
+        client.socket.close()
+    wait_until(lambda: not server._connections)
+    assert connect().send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+    assert not container._died.ready()
+
+
+def test_without_a_free_worker_the_answer_is_503_after_a_bounded_wait(connect, monkeypatch):
+    monkeypatch.setattr("shared.http.WORKER_WAIT_S", 0.1)
+    busy = [connect().send(HEAD.format("GET /slow") + "\r\n") for _ in range(2)]
+    answer = connect().send(HEAD.format("GET /fast") + "\r\n").answer()
+    assert problem(answer)["status"] == 503
+    assert int(answer[1]["retry-after"]) > 0
+    SampleService.release.send(None)
+    assert [client.answer()[0] for client in busy] == [200, 200]
+
+
+def test_a_method_that_never_returns_is_given_up(connect, monkeypatch):
+    monkeypatch.setattr("shared.http.HANDLER_TIMEOUT_S", 0.1)
+    assert problem(connect().send(HEAD.format("GET /slow") + "\r\n").answer())["status"] == 504
+
+
+def test_a_connection_beyond_the_limit_takes_the_place_of_an_idle_one(server, connect):
+    server._room = eventlet.Semaphore(2)
+    idle = [connect().send(HEAD.format("GET /fast") + "\r\n") for _ in range(2)]
+    assert [client.answer()[0] for client in idle] == [200, 200]
+    assert connect().send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+
+
+def test_stopping_finishes_running_requests_whole_and_closes_idle_connections(container, server, connect):
+    idle = connect().send(HEAD.format("GET /fast") + "\r\n")
+    idle.answer()
+    running = connect().send(HEAD.format("GET /slow") + "\r\n")
+    address = server._sock.getsockname()
+    wait_until(lambda: len(container._worker_threads) == 1)
+    stopping = eventlet.spawn(container.stop)
+    assert idle.is_closed()
+    with pytest.raises(ConnectionRefusedError):
+        Client(address)
+    SampleService.release.send(None)
+    status, headers, body = running.answer()
+    assert (status, len(body), headers["connection"]) == (200, 200_000, "close")
+    assert running.is_closed()
+    stopping.wait()
+
+
+def test_stopping_waits_no_longer_than_its_limit(container, server, connect, monkeypatch):
+    monkeypatch.setattr(http_server, "DRAIN_S", 0.2)
+    connect().send(HEAD.format("GET /slow") + "\r\n")
+    wait_until(lambda: len(container._worker_threads) == 1)
+    began = time.monotonic()
+    server.drain()
+    assert time.monotonic() - began < 2
+
+
+def test_a_taken_port_is_a_clear_error(server):
+    with pytest.raises(ConfigurationError, match="Another gateway may hold it"):
+        http_server.listen(server._sock.getsockname())

@@ -1,0 +1,115 @@
+"""The gateway as a WSGI application without sockets, workers or a broker: methods run at once, on fakes."""
+
+import sys
+from datetime import timedelta
+from typing import Any
+
+from werkzeug.test import Client
+
+from gateway_service.service import GatewayService
+from gateway_service.settings import Settings
+from shared.errors import NotFound
+from shared.http_app import HttpApp
+from shared.http_policy import HttpPolicy
+from shared.jwt import Verifier, mint
+
+SECRET = "a secret for tests only, 32 bytes"
+NOW = "2026-05-01T12:00:00Z"
+BIKE_ID = "b6b1e0b4-0c1a-4c53-9d3b-2f0a0a7a0001"
+TRIP_ID = "7f1e0b44-0c1a-4c53-9d3b-2f0a0a7a0002"
+BIKE = {
+    "id": BIKE_ID,
+    "name": "one",
+    "status": "available",
+    "location": None,
+    "located_at": None,
+    "battery_percent": None,
+    "created_at": NOW,
+    "updated_at": NOW,
+}
+TRIP = {"id": TRIP_ID, "bike_id": BIKE_ID, "rider_id": "ann", "status": "active"}
+
+
+def token(role: str, sub: str | None = None, **claims: Any) -> dict[str, str]:
+    subject = sub or (BIKE_ID if role == "vehicle" else f"some {role}")
+    return {"Authorization": "Bearer " + mint(SECRET, role, subject, timedelta(hours=1), **claims)}
+
+
+class FakeService:
+    """Stands for an RPC proxy: answers from `answers` (a value, or an exception to raise), and keeps the calls."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers, self.calls = answers, []
+
+    def with_timeout(self, seconds: float) -> "FakeService":
+        return self
+
+    def __getattr__(self, method: str) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append((method, args, kwargs))
+            answer = self.answers.get(method, NotFound("No such thing."))
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+
+class FakePublisher:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.published = error, []
+
+    def check(self, timeout: float) -> None:
+        if self.error:
+            raise self.error
+
+    def publish(self, exchange: str, routing_key: str, body: bytes, **options: Any) -> None:
+        self.check(0)
+        self.published.append((exchange, routing_key, body, options))
+
+
+class InlineContainer:
+    """As much of a nameko container as an HTTP entrypoint needs."""
+
+    def __init__(self, service: Any) -> None:
+        self.service, self.service_cls, self.shared_extensions = service, type(service), {}
+        self.config: dict[str, Any] = {}
+        self.contexts: list[dict[str, Any]] = []
+
+    def spawn_worker(self, entrypoint, args, kwargs, context_data, handle_result):
+        self.contexts.append(context_data)
+        result = exc_info = None
+        try:
+            result = getattr(self.service, entrypoint.method_name)(*args, **kwargs)
+        except Exception:
+            exc_info = sys.exc_info()
+        handle_result(None, result, exc_info)
+
+
+class App:
+    """`client`: werkzeug's test client on `service` under `policy`."""
+
+    def __init__(self, service: Any, policy: HttpPolicy | None = None) -> None:
+        self.container = InlineContainer(service)
+        server = None
+        for name in dir(type(service)):
+            for entrypoint in getattr(getattr(type(service), name), "nameko_entrypoints", ()):
+                bound = entrypoint.bind(self.container, name)
+                bound.setup()
+                server = bound.server
+        assert server is not None, "a service with routes"
+        server.policy = policy or HttpPolicy(verifier=Verifier.with_secret(SECRET))
+        self.client = Client(HttpApp(server))
+
+
+def gateway(
+    bikes: FakeService | None = None,
+    trips: FakeService | None = None,
+    publisher: FakePublisher | None = None,
+    policy: HttpPolicy | None = None,
+) -> App:
+    service = GatewayService()
+    service.bike_rpc, service.trip_rpc = bikes or FakeService(), trips or FakeService()
+    service.publisher = publisher or FakePublisher()
+    service.config = {"SETTINGS": Settings("127.0.0.1:0", HttpPolicy(), 3.0)}
+    return App(service, policy)
