@@ -26,8 +26,7 @@ def own_rider_id(identity: Identity | None) -> str | None:
     return identity.sub if identity.role == RIDER else None
 
 
-def require_own_bike(identity: Identity | None, bike_id: str) -> None:
+def require_own_bike(identity: Identity, path: dict[str, str]) -> None:
     """Raises Problem 403 when a vehicle speaks for another bike than itself."""
-    assert identity is not None, "positions have no public route"
-    if identity.role == VEHICLE and identity.sub != bike_id:
+    if identity.role == VEHICLE and identity.sub != path["bike_id"]:
         raise Problem(403, "A vehicle reports its own positions only.")

@@ -18,7 +18,8 @@ class BikeService:
     def add(self, bike: dict[str, Any], subject: str, idempotency_key: str | None) -> tuple[Bike, bool]:
         """The bike, and whether this is the kept answer to an earlier call with the same key."""
         # The id comes from here, so that a call that is delivered twice adds one bike.
-        added = self._rpc.add(bike_id=str(uuid.uuid4()), subject=subject, idempotency_key=idempotency_key, **bike)
+        identified = {**bike, "id": str(uuid.uuid4())}
+        added = self._rpc.add(identified, subject=subject, idempotency_key=idempotency_key)
         replayed = bool(added.pop("replayed", False))
         return added, replayed
 
@@ -31,18 +32,18 @@ class BikeService:
         bike: Bike = self._rpc.get(bike_id, viewer=viewer)
         return bike
 
-    def list(self, viewer: Viewer, **filters: Any) -> dict[str, Any]:
+    def list(self, viewer: Viewer, filters: dict[str, Any]) -> dict[str, Any]:
         """A page: status, bbox, limit, cursor."""
         page: dict[str, Any] = self._rpc.list(viewer=viewer, **filters)
         return page
 
-    def near(self, viewer: Viewer, **place: Any) -> dict[str, Any]:
+    def near(self, viewer: Viewer, place: dict[str, Any]) -> dict[str, Any]:
         """Nearest first: lat, lon, radius, status, limit."""
         page: dict[str, Any] = self._rpc.near(viewer=viewer, **place)
         return page
 
     def change(self, bike_id: str, changes: dict[str, Any]) -> Bike:
-        bike: Bike = self._rpc.change(bike_id, **changes)
+        bike: Bike = self._rpc.change(bike_id, changes)
         return bike
 
     def retire(self, bike_id: str) -> None:

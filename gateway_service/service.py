@@ -94,8 +94,8 @@ class GatewayService(Site):
     def list_bikes(self, call: Call) -> Any:
         viewer = auth.viewer_of(call.identity)
         if "lat" in call.query:
-            return self.bikes.near(viewer, **call.query)
-        return self.bikes.list(viewer, **call.query)
+            return self.bikes.near(viewer, call.query)
+        return self.bikes.list(viewer, call.query)
 
     @http("GET", "/v1/bikes/{bike_id}", summary="Get a bike", tag="Bikes", responses=json_of(s.BikeSchema))
     def get_bike(self, call: Call) -> Any:
@@ -136,6 +136,7 @@ class GatewayService(Site):
         description="202 means that the broker has confirmed them: from then on they are not lost.",
         tag="Positions",
         roles=auth.VEHICLES_AND_OPERATORS,
+        permit=auth.require_own_bike,
         body=positions.BikeReportSchema(),
         body_limit=TELEMETRY_LIMIT,
         status=202,
@@ -188,7 +189,7 @@ class GatewayService(Site):
         responses=json_of(s.TripsSchema),
     )
     def list_trips(self, call: Call) -> Any:
-        return self.trips.list(auth.own_rider_id(call.identity), **call.query)
+        return self.trips.list(auth.own_rider_id(call.identity), call.query)
 
     @http(
         "GET",

@@ -37,15 +37,14 @@ class TripService:
         trip: Trip = self._rpc.get(trip_id, rider_id=rider_id)
         return trip
 
-    def list(self, rider_id: str | None, **filters: Any) -> dict[str, Any]:
+    def list(self, viewing_rider: str | None, filters: dict[str, Any]) -> dict[str, Any]:
         """A page, newest first: status, bike_id, rider_id, started_after, started_before, limit, cursor."""
-        wanted = filters.pop("rider_id", None)
-        if rider_id is not None and wanted not in (None, rider_id):
+        if viewing_rider is not None and filters.setdefault("rider_id", viewing_rider) != viewing_rider:
             return {"items": [], "next": None}
         for name in ("started_after", "started_before"):
             if name in filters:
                 filters[name] = format_time(filters[name])
-        page: dict[str, Any] = self._rpc.list(rider_id=rider_id or wanted, **filters)
+        page: dict[str, Any] = self._rpc.list(**filters)
         return page
 
     def route(self, trip_id: str, rider_id: str | None) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Answer:
 
 
 class HttpEntrypoint(HttpRequestHandler):
-    """Judges a request in this order: token, role, rate, path, headers, query, body; then runs the method."""
+    """Judges a request in this order: token, rate, role, path, headers, query, body; then runs the method."""
 
     server = HttpServer()
 
@@ -96,13 +96,13 @@ class HttpEntrypoint(HttpRequestHandler):
         route, headers = self.route, exchange.headers
         if route.is_versioned:
             self._authenticate(exchange, headers.get("Authorization"))
-        path = {name: canonical_uuid(value) for name, value in path_values.items()}
-        if None in path.values():
-            raise Problem(404, DEFAULT_DETAIL[404])
+        path = _identifiers(path_values)
+        if route.permit is not None and exchange.identity is not None:
+            route.permit(exchange.identity, path)
         key = idempotency_key(headers) if route.takes_idempotency_key else None
         query = self._query(exchange.environ.get("QUERY_STRING", ""))
         body = self._body(exchange) if route.body is not None else {}
-        return Call(exchange.request_id, exchange.identity, path, query, body, key, headers)  # type: ignore[arg-type]
+        return Call(exchange.request_id, exchange.identity, path, query, body, key, headers)
 
     def _authenticate(self, exchange: Exchange, authorization: str | None) -> None:
         policy = self.server.policy
@@ -194,6 +194,14 @@ class HttpEntrypoint(HttpRequestHandler):
         is_json = not isinstance(answer.body, str | bytes)
         body = http_json.dump(answer.body) if is_json else answer.body
         return HttpResponse(body, status=status, headers=answer.headers, content_type=answer.media_type)
+
+
+def _identifiers(path_values: dict[str, str]) -> dict[str, str]:
+    canonical = {name: canonical_uuid(value) for name, value in path_values.items()}
+    known = {name: value for name, value in canonical.items() if value is not None}
+    if len(known) < len(canonical):
+        raise Problem(404, DEFAULT_DETAIL[404])
+    return known
 
 
 http = HttpEntrypoint.decorator

@@ -1,11 +1,13 @@
 """A route as it is declared: what it takes, who may call it, and what it answers; read by server and documentation."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from marshmallow import Schema
 from werkzeug.routing import Rule
+
+from shared.jwt import Identity
 
 MIB = 1 << 20
 PATH_PARAMETER = re.compile(r"{(\w+)}")
@@ -23,6 +25,7 @@ class Response:
 class Route:
     """`roles` None: public. `path`: with `{name}` for each parameter, all of them UUIDs.
 
+    `permit` looks further than a role: called with the identity and the path parameters, it raises Problem 403.
     `errors` are the statuses that this route can answer besides those that follow from the rest (401 and 403 from
     `roles`, 404 from a path parameter, 413 and 415 from `body`, 422 from `body` or `query`).
     """
@@ -33,6 +36,7 @@ class Route:
     description: str = ""
     tag: str = ""
     roles: tuple[str, ...] | None = None
+    permit: Callable[[Identity, dict[str, str]], None] | None = None
     query: Schema | None = None
     body: Schema | None = None
     body_required: bool = True

@@ -79,7 +79,7 @@ class Stack:
     def wait_ready(self, limit_s: float = READY_LIMIT_S) -> None:
         """Make the databases, wait until `/health` is 200, write stack.env. Raises LocalError with what failed."""
         started = time.monotonic()
-        deadline, said = started + limit_s, ""
+        deadline, said = started + limit_s, set[str]()
         databases_wanted = self.settings.private_postgres
         pids: dict[str, set[int]] = {}
         while True:
@@ -97,9 +97,9 @@ class Stack:
             if failing or time.monotonic() > deadline or not self.is_running():
                 raise LocalError(self._failure(failing, states, health))
             waiting = _waiting_for(health, states)
-            if waiting != said and time.monotonic() > started + 3:
+            if waiting not in said and time.monotonic() > started + 3:
                 self.say(f"  waiting: {waiting}")
-                said = waiting
+                said.add(waiting)
             time.sleep(0.25)
         self.layout.write_environment(self.environment())
 

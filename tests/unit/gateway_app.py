@@ -69,12 +69,19 @@ class FakePublisher:
 
 
 class InlineContainer:
-    """As much of a nameko container as an HTTP entrypoint needs."""
+    """As much of a nameko container as an HTTP entrypoint needs; one for all tests, as binding takes its time."""
 
-    def __init__(self, service: Any) -> None:
-        self.service, self.service_cls, self.shared_extensions = service, type(service), {}
+    def __init__(self, service_cls: type) -> None:
+        self.service_cls, self.shared_extensions = service_cls, {}
         self.config: dict[str, Any] = {}
+        self.service: Any = None
         self.contexts: list[dict[str, Any]] = []
+        for name in dir(service_cls):
+            for entrypoint in getattr(getattr(service_cls, name), "nameko_entrypoints", ()):
+                bound = entrypoint.bind(self, name)
+                bound.setup()
+                self.server = bound.server
+        self.app = HttpApp(self.server)
 
     def spawn_worker(self, entrypoint, args, kwargs, context_data, handle_result):
         self.contexts.append(context_data)
@@ -86,20 +93,7 @@ class InlineContainer:
         handle_result(None, result, exc_info)
 
 
-class App:
-    """`client`: werkzeug's test client on `service` under `policy`."""
-
-    def __init__(self, service: Any, policy: HttpPolicy | None = None) -> None:
-        self.container = InlineContainer(service)
-        server = None
-        for name in dir(type(service)):
-            for entrypoint in getattr(getattr(type(service), name), "nameko_entrypoints", ()):
-                bound = entrypoint.bind(self.container, name)
-                bound.setup()
-                server = bound.server
-        assert server is not None, "a service with routes"
-        server.policy = policy or HttpPolicy(verifier=Verifier.with_secret(SECRET))
-        self.client = Client(HttpApp(server))
+CONTAINER = InlineContainer(GatewayService)
 
 
 def gateway(
@@ -107,9 +101,12 @@ def gateway(
     trips: FakeService | None = None,
     publisher: FakePublisher | None = None,
     policy: HttpPolicy | None = None,
-) -> App:
+) -> Client:
+    """A client of the gateway on these fakes; each call begins anew for all clients."""
     service = GatewayService()
     service.bike_rpc, service.trip_rpc = bikes or FakeService(), trips or FakeService()
     service.publisher = publisher or FakePublisher()
     service.config = {"SETTINGS": Settings("127.0.0.1:0", HttpPolicy(), 3.0)}
-    return App(service, policy)
+    CONTAINER.service, CONTAINER.contexts = service, []
+    CONTAINER.server.policy = policy or HttpPolicy(verifier=Verifier.with_secret(SECRET))
+    return Client(CONTAINER.app)

@@ -86,7 +86,7 @@ def test_keys_of_other_kinds_and_uses_are_ignored(written):
 
 
 def test_a_weak_key_is_refused(written):
-    weak = rsa.generate_private_key(65537, 1024)
+    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505
     with pytest.raises(InvalidToken):
         verifier(written(member(weak, "w"))).verify(signed(weak, "RS256", kid="w"))
 
