@@ -58,7 +58,7 @@ lock: ## write requirements.lock anew from pyproject.toml; needs uv
 	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 1; }
 	@cp requirements.lock .requirements.lock.new 2>/dev/null || true
 	@env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
-		uv pip compile --quiet --native-tls --no-config --universal --generate-hashes --python-version 3.11 \
+		UV_NATIVE_TLS=true UV_SYSTEM_CERTS=true uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
 		--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		$(ARGS) --output-file .requirements.lock.new pyproject.toml --group dev >/dev/null
 	@! grep -n '://' .requirements.lock.new || { echo "error: the lock file would hold a URL" >&2; exit 1; }

@@ -36,6 +36,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}},
     "Allow": {"description": "The methods that this resource knows.", "schema": {"type": "string"}},
 }
+METHODS = ("GET", "POST", "PATCH", "DELETE")
 RETRYABLE = (409, 429, 503)
 REQUEST_ID_PARAMETER = {
     "name": "X-Request-ID",
@@ -94,7 +95,7 @@ def routes_of(service: type) -> list[tuple[str, Route]]:
         for entrypoint in getattr(getattr(service, name), ENTRYPOINT_EXTENSIONS_ATTR, ())
         if isinstance(entrypoint, HttpEntrypoint) and entrypoint.route.documented
     ]
-    return sorted(found, key=lambda each: (each[1].path, each[1].method))
+    return sorted(found, key=lambda each: (each[1].path, METHODS.index(each[1].method)))
 
 
 def _operation(operation_id: str, route: Route) -> dict[str, Any]:

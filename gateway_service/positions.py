@@ -77,12 +77,22 @@ def publish(publisher: Any, positions: list[dict[str, Any]], request_id: str, bi
     publisher.publish(
         EXCHANGE.name,
         FLEET_KEY if bike_id is None else bike_key(bike_id),
-        http_json.dump({"positions": [as_published(each, bike_id) for each in positions]}),
+        message_of(positions, bike_id),
         headers={"nameko.request_id": request_id},
         # A consumer judges age by this time, so that waiting in the queue makes nothing too old.
         timestamp=int(now.timestamp()),
     )
     return len(positions)
+
+
+def message_of(positions: list[dict[str, Any]], bike_id: str | None) -> bytes:
+    """The body of the message; other requests run while a long one is made."""
+    slices = []
+    for start in range(0, len(positions), SLICE):
+        members = [as_published(each, bike_id) for each in positions[start : start + SLICE]]
+        slices.append(http_json.dump(members)[1:-1])
+        eventlet.sleep(0)
+    return b'{"positions":[' + b",".join(slices) + b"]}"
 
 
 def as_published(position: dict[str, Any], bike_id: str | None) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from shared.jwt import Verifier
 from shared.rate_limit import RateLimit, TrustedProxies
 
 DEFAULT_ADDRESS = "127.0.0.1:8000"
-# A worker mostly waits for a reply, so there may be many.
-MAX_WORKERS = 200
 ADDRESS = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 
@@ -49,7 +47,6 @@ def nameko_config(environ: Mapping[str, str]) -> dict[str, Any]:
         "SETTINGS": settings,
         "HTTP_POLICY": settings.policy,
         "WEB_SERVER_ADDRESS": settings.address,
-        "max_workers": MAX_WORKERS,
     }
 
 

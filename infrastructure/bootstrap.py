@@ -66,8 +66,7 @@ def uv_commands() -> Iterator[list[str]]:
         return
     install = [uv, "pip", "install", "--python", str(PYTHON), "--require-hashes", "-r", str(LOCK)]
     yield [*install, "--offline", "--quiet"]
-    # an inspecting proxy has its certificate in the system's store only
-    yield [*install, "--native-tls"]
+    yield install
 
 
 def pip_command() -> list[str]:
@@ -117,7 +116,8 @@ def fetched_pip() -> Path | None:
 
 
 def install() -> None:
-    environment = dict(os.environ)
+    # an inspecting proxy has its certificate in the system's store only; the option's older and its newer name
+    environment = {"UV_NATIVE_TLS": "true", "UV_SYSTEM_CERTS": "true", **os.environ}
     if "PIP_INDEX_URL" in environment and not {"UV_INDEX_URL", "UV_DEFAULT_INDEX"} & environment.keys():
         environment["UV_DEFAULT_INDEX"] = environment["PIP_INDEX_URL"]
     for command in uv_commands():
@@ -152,7 +152,8 @@ def interrupt(signal_number: int, frame: object) -> None:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, interrupt)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, interrupt)
     try:
         folder = os.open(ROOT, os.O_RDONLY)
         fcntl.flock(folder, fcntl.LOCK_EX)  # two makes at once: the second waits, and finds it done

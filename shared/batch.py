@@ -74,7 +74,7 @@ class BatchConsumer(Entrypoint):
     publisher = SharedPublisher()
 
     def __init__(
-        self, queue: Queue, max_messages: int = 500, max_bytes: int = 4_000_000, max_wait: float = 0.1, **kwargs: Any
+        self, queue: Queue, max_messages: int = 100, max_bytes: int = 2_000_000, max_wait: float = 0.1, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.queue = queue

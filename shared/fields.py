@@ -158,7 +158,9 @@ def is_subject(value: Any) -> bool:
 class GeoPoint(fields.Field[Point]):
     """GeoJSON `Point` (RFC 7946, section 3.1.2) <-> (longitude, latitude); exactly two coordinates."""
 
-    default_error_messages = {"invalid": 'Not a GeoJSON Point, such as {{"type": "Point", "coordinates": [8.5, 47.4]}}.'}
+    default_error_messages = {
+        "invalid": 'Not a GeoJSON Point, such as {{"type": "Point", "coordinates": [8.5, 47.4]}}.'
+    }
 
     def _serialize(self, value: Point | None, attr: str | None, obj: Any, **kwargs: Any) -> dict[str, Any] | None:
         return None if value is None else {"type": "Point", "coordinates": [value[0], value[1]]}

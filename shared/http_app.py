@@ -15,6 +15,7 @@ from shared.errors import DomainError
 from shared.http_headers import request_id
 from shared.http_route import Route
 from shared.jwt import Identity
+from shared.log import set_request_id
 from shared.problems import Problem, problem_of, response_of
 
 log = logging.getLogger(__name__)
@@ -57,12 +58,13 @@ class HttpApp:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         headers = EnvironHeaders(environ)
         exchange = Exchange(environ["REQUEST_METHOD"], environ["PATH_INFO"], request_id(headers), environ)
+        set_request_id(exchange.request_id)
         try:
             response = self._respond(exchange)
         except Exception as error:
             response = self._response_of(error, exchange)
         self._finish(exchange, response)
-        self._settle_connection(environ)
+        self._settle_connection(environ, response)
         return response(environ, start_response)
 
     def refuse(self, problem: Problem, method: str, path: str) -> Response:
@@ -117,10 +119,13 @@ class HttpApp:
             },
         )
 
-    def _settle_connection(self, environ: dict[str, Any]) -> None:
+    def _settle_connection(self, environ: dict[str, Any], response: Response) -> None:
         """Whether the connection can serve another request; the response's `Connection` header follows."""
         connection = environ.get("http.connection")
-        if connection is not None and (self.server.is_draining or environ["wsgi.input"].remaining > MAX_DISCARD):
+        if connection is None:
+            return
+        too_slow = response.status_code == 408
+        if self.server.is_draining or too_slow or environ["wsgi.input"].remaining > MAX_DISCARD:
             connection.close_connection = True
 
 

@@ -38,6 +38,11 @@ class StrictInput(Input):
             return 0
         return float("inf") if self.chunked_input else self.content_length - self.position
 
+    def discard(self, buffer_size: int = PIECE) -> None:
+        """What eventlet calls to reach the next request on the connection; raises TimeoutError."""
+        with eventlet.Timeout(BODY_TIMEOUT_S, TimeoutError("the rest of the body took too long")):
+            super().discard(buffer_size)
+
     def _chunked_read(self, rfile: Any, length: int | None = None, use_readline: bool = False) -> bytes:
         if self.should_send_hundred_continue:
             self.send_hundred_continue_response()

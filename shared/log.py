@@ -11,6 +11,7 @@ from nameko.extensions import DependencyProvider
 from pythonjsonlogger.json import JsonFormatter
 
 from shared.errors import DomainError
+from shared.outage import is_outage
 
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 calls = logging.getLogger("calls")
@@ -70,7 +71,7 @@ class WorkerLog(DependencyProvider):
     def worker_result(self, worker_ctx: Any, result: Any = None, exc_info: Any = None) -> None:
         started = self._started.pop(worker_ctx, None)
         error = None if exc_info is None else exc_info[1]
-        defect = error is not None and not isinstance(error, DomainError)
+        defect = not (error is None or isinstance(error, DomainError) or is_outage(error))
         calls.log(
             logging.ERROR if defect else logging.INFO,
             "%s.%s",

@@ -2,10 +2,12 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
+import eventlet
 from marshmallow import ValidationError
 
 from shared.batch import DeadLetter, Delivery
@@ -14,6 +16,8 @@ from shared.positions import BIKE_KEY, MAX_POSITIONS, FleetPositionSchema, age_p
 from shared.validation import flatten
 
 UNREADABLE, INVALID, WRONG_BIKE, UNKNOWN_BIKE = "unreadable", "invalid", "wrong_bike", "unknown_bike"
+
+SLICE = 200
 
 _one = FleetPositionSchema()
 _many = FleetPositionSchema(many=True)
@@ -74,11 +78,15 @@ def dead_letter(delivery: Delivery, reason: str, found: list[tuple[dict[str, Any
     return DeadLetter(delivery, body, reason, found[0][1])
 
 
-def _load(positions: list[Any]) -> list[tuple[Any, dict[str, Any], str]]:
-    try:
-        return [(raw, loaded, "") for raw, loaded in zip(positions, _many.load(positions), strict=True)]
-    except ValidationError:
-        return [_load_one(raw) for raw in positions]
+def _load(positions: list[Any]) -> Iterator[tuple[Any, dict[str, Any], str]]:
+    for start in range(0, len(positions), SLICE):
+        part = positions[start : start + SLICE]
+        try:
+            yield from ((raw, loaded, "") for raw, loaded in zip(part, _many.load(part), strict=True))
+        except ValidationError:
+            yield from map(_load_one, part)
+        # A long message must not keep the process from its calls and heartbeats.
+        eventlet.sleep(0)
 
 
 def _load_one(raw: Any) -> tuple[Any, dict[str, Any], str]:

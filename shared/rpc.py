@@ -21,7 +21,6 @@ from kombu.message import Message
 from nameko.exceptions import (
     ContainerBeingKilled,
     MalformedRequest,
-    MethodNotFound,
     UnserializableValueError,
     serialize,
 )
@@ -67,8 +66,6 @@ class RpcConsumer(NamekoRpcConsumer):
     def handle_message(self, body: Any, message: Message) -> None:
         try:
             self.get_provider_for_method(message.delivery_info["routing_key"]).handle_message(body, message)
-        except (MethodNotFound, MalformedRequest, TypeError) as error:
-            self.handle_result(message, None, (type(error), error, None))
         except Exception:
             self.handle_result(message, None, sys.exc_info())
 

@@ -29,6 +29,8 @@ from shared.wait import DEFAULT_LIMIT_S, WaitedTooLong, wait_for_broker, wait_fo
 log = logging.getLogger(__name__)
 
 DRAIN_LIMIT_S = 9.0
+# A worker mostly waits, for a reply or a database; what is more than this waits in its queue.
+DEFAULT_MAX_WORKERS = 100
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def load_service(name: str, environ: Mapping[str, str]) -> Service:
     config: dict[str, Any] = {
         "AMQP_URI": settings.amqp_uri(environ),
         "serializer": "json",
-        "max_workers": settings.whole_number(environ, "MAX_WORKERS", 100, 1, 10_000),
+        "max_workers": settings.whole_number(environ, "MAX_WORKERS", DEFAULT_MAX_WORKERS, 1, 10_000),
         **importlib.import_module(f"{name}.settings").nameko_config(environ),
     }
     module = importlib.import_module(f"{name}.service")
@@ -67,6 +69,22 @@ def serve(service: Service) -> int:
     """Run the service until SIGTERM or SIGINT; returns the exit code."""
     container = ServiceContainer(service.cls, service.config)
     ended = eventlet.event.Event()
+    stopping = False
+
+    def end(code: int) -> None:
+        if not ended.ready():
+            ended.send(code)
+
+    def live() -> None:
+        # Starting may wait for the broker, so it has a greenlet that nobody waits for.
+        try:
+            container.start()
+            log.info("started")
+            container.wait()
+        except Exception:
+            if not stopping:
+                log.exception("the service failed")
+                end(1)
 
     def stop() -> None:
         log.info("stopping")
@@ -75,18 +93,9 @@ def serve(service: Service) -> int:
                 container.stop()
         except eventlet.Timeout:
             log.warning("not everything ended in time", extra={"limit_s": DRAIN_LIMIT_S})
-        if not ended.ready():
-            ended.send(0)
-
-    def watch() -> None:
-        try:
-            container.wait()
         except Exception:
-            log.exception("the service failed")
-            if not ended.ready():
-                ended.send(1)
-
-    stopping = False
+            log.exception("the service did not stop cleanly")
+        end(0)
 
     def on_signal(signum: int, frame: Any) -> None:
         nonlocal stopping
@@ -97,9 +106,7 @@ def serve(service: Service) -> int:
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, on_signal)
-    container.start()
-    log.info("started")
-    eventlet.spawn_n(watch)
+    eventlet.spawn_n(live)
     while True:
         try:
             return int(ended.wait())

@@ -75,25 +75,27 @@ class Renting:
                 started = Trips(session).start(trip_id, bike_id, rider_id, datetime.now(UTC), bike["location"])
                 return self._keep(session, started, rider_id, key)
         except IntegrityError as error:
-            self.check_in(bike_id, trip_id)
-            raise self._refusal(trip_id, error) from None
+            return self._collision(trip_id, bike_id, rider_id, key, error)
         except Exception as error:
             # After an outage nobody knows whether the commit came through; the sweeper looks and puts it right.
             if not is_outage(error):
                 self.check_in(bike_id, trip_id)
             raise
 
-    def _refusal(self, trip_id: str, error: IntegrityError) -> DomainError:
+    def _collision(self, trip_id: str, bike_id: str, rider_id: str, key: str | None, error: IntegrityError) -> Json:
+        """The answer to a start whose id, bike or rider was taken meanwhile; raises Conflict or Unavailable."""
         with self.transaction() as session:
             known = Trips(session).get(trip_id, tombstones=True)
-        if known is not None and known.status != Status.VOID:
-            return Unavailable("The same start is running elsewhere.", {"retry_after": 1})
+            if known is not None and known.status != Status.VOID:
+                # This very call, delivered twice, has won: its bike must stay checked out.
+                return self._keep(session, known, rider_id, key)
+        self.check_in(bike_id, trip_id)
         if known is not None:
-            return Unavailable("The start took too long and has been put to rest.", {"retry_after": 1})
+            raise Unavailable("The start took too long and has been put to rest.", {"retry_after": 1})
         constraint = error.orig.diag.constraint_name if error.orig is not None else None  # type: ignore[attr-defined]
         if constraint == "trips_one_active_per_rider":
-            return Conflict("The rider has an active trip.")
-        return Conflict("The bike is in another trip.")
+            raise Conflict("The rider has an active trip.")
+        raise Conflict("The bike is in another trip.")
 
     def _keep(self, session: Session, trip: Trip, rider_id: str, key: str | None) -> Json:
         answer = schemas.show(trip)

@@ -40,7 +40,8 @@ function outline(api, schema, indent = "") {
   }
   const bounds = [it.minimum, it.maximum].every((bound) => bound === undefined) ? ""
     : ` ${it.minimum ?? "…"} to ${it.maximum ?? "…"}`;
-  return (it.format ? `${types.join(" | ")} (${it.format})` : types.join(" | ")) + bounds;
+  const format = it.format ? ` (${it.format})` : "";
+  return types.map((type) => (type === "null" ? type : type + format + bounds)).join(" | ");
 }
 
 // A value that the schema would take, to begin a body with.
@@ -124,6 +125,11 @@ async function send(route, form, output) {
   }
 }
 
+function bodyInput(text) {
+  const rows = Math.min(text.split("\n").length + 1, 24);
+  return element("textarea", { "aria-label": "Body", spellcheck: "false", rows }, text);
+}
+
 function tryForm(api, route, parameters) {
   const body = route.operation.requestBody;
   const schema = body && body.content["application/json"].schema;
@@ -135,8 +141,7 @@ function tryForm(api, route, parameters) {
     parameters.length ? parameterTable(api, route, parameters) : null,
     schema ? element("h3", {}, body.required ? "Body" : "Body (may be absent)") : null,
     schema ? element("pre", {}, outline(api, schema)) : null,
-    schema ? element("textarea", { "aria-label": "Body", spellcheck: "false" },
-      JSON.stringify(example(api, schema), null, 2)) : null,
+    schema ? bodyInput(JSON.stringify(example(api, schema), null, 2)) : null,
     element("p", {}, button, " ",
       types.length > 1 ? element("select", { "aria-label": "Accept" },
         ...types.map((type) => element("option", {}, type))) : null),

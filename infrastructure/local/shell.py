@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from importlib import import_module
 
 from infrastructure.local.errors import LocalError
@@ -13,6 +14,7 @@ def shell(layout: Layout) -> None:
     broker = os.environ.get("AMQP_URI") or layout.read_environment().get("AMQP_URI")
     if not broker:
         raise LocalError("No stack runs: start one with make up, or name a broker with AMQP_URI.")
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     # nameko raises a domain error as its own class where that class is known, as RemoteError elsewhere
     import_module("shared.errors")
     nameko = import_module("nameko.cli.main")

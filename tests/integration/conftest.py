@@ -9,7 +9,7 @@ import pytest
 from nameko.containers import ServiceContainer
 from nameko.standalone.rpc import ClusterRpcProxy
 
-from shared import migrate
+from shared import config, migrate
 from tests.conftest import PrivateParts, unique_name
 from trip_service.domain import Tariff
 from trip_service.settings import Settings
@@ -25,10 +25,15 @@ def amqp_uri(private_parts: PrivateParts) -> Iterator[str]:
     private_parts.rabbitmq.delete_vhost(name)
 
 
+def as_sqlalchemy(url: str) -> str:
+    """A libpq style URL as the services read it from their environment."""
+    return config.database_url({"URL": url}, "URL")
+
+
 @pytest.fixture(scope="module")
 def bike_database_url(private_parts: PrivateParts) -> str:
     """bike_service's database, migrated."""
-    url = private_parts.postgres.create_database(unique_name("bikes"))
+    url = as_sqlalchemy(private_parts.postgres.create_database(unique_name("bikes")))
     migrate.upgrade("bike_service", url)
     return url
 
@@ -36,7 +41,7 @@ def bike_database_url(private_parts: PrivateParts) -> str:
 @pytest.fixture(scope="module")
 def trip_database_url(private_parts: PrivateParts) -> str:
     """trip_service's database, migrated."""
-    url = private_parts.postgres.create_database(unique_name("trips"))
+    url = as_sqlalchemy(private_parts.postgres.create_database(unique_name("trips")))
     migrate.upgrade("trip_service", url)
     return url
 

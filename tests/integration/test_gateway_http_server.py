@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import eventlet
 import pytest
@@ -25,7 +26,7 @@ class EchoSchema(StrictSchema):
 
 class SampleService:
     name = "sample_service"
-    release = None
+    release: Any = None
 
     @http("GET", "/fast", summary="Answers at once")
     def fast(self, call: Call):
@@ -243,7 +244,17 @@ def test_a_head_that_does_not_come_to_its_end_is_408(connect, monkeypatch):
 def test_a_body_that_does_not_come_is_408(connect, monkeypatch):
     monkeypatch.setattr("shared.http_input.BODY_TIMEOUT_S", 0.1)
     head = HEAD.format("POST /v1/echo") + "Content-Type: application/json\r\nContent-Length: 10\r\n\r\n"
-    assert problem(connect().send(head + "{").answer())["status"] == 408
+    answer = connect().send(head + "{").answer()
+    assert problem(answer)["status"] == 408
+    assert answer[1]["connection"] == "close"
+
+
+def test_an_unread_body_that_does_not_come_ends_the_connection(connect, monkeypatch):
+    monkeypatch.setattr("shared.http_input.BODY_TIMEOUT_S", 0.1)
+    client = connect().send(HEAD.format("POST /none") + "Content-Length: 10\r\n\r\n{")
+    assert client.answer()[0] == 404
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.is_closed()
 
 
 def test_an_idle_connection_is_closed_in_time(server, connect):

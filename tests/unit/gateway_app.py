@@ -39,7 +39,8 @@ class FakeService:
     """Stands for an RPC proxy: answers from `answers` (a value, or an exception to raise), and keeps the calls."""
 
     def __init__(self, **answers: Any) -> None:
-        self.answers, self.calls = answers, []
+        self.answers = answers
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
     def with_timeout(self, seconds: float) -> "FakeService":
         return self
@@ -57,7 +58,8 @@ class FakeService:
 
 class FakePublisher:
     def __init__(self, error: Exception | None = None) -> None:
-        self.error, self.published = error, []
+        self.error = error
+        self.published: list[tuple[str, str, bytes, dict[str, Any]]] = []
 
     def check(self, timeout: float) -> None:
         if self.error:
@@ -72,7 +74,8 @@ class InlineContainer:
     """As much of a nameko container as an HTTP entrypoint needs; one for all tests, as binding takes its time."""
 
     def __init__(self, service_cls: type) -> None:
-        self.service_cls, self.shared_extensions = service_cls, {}
+        self.service_cls = service_cls
+        self.shared_extensions: dict[Any, Any] = {}
         self.config: dict[str, Any] = {}
         self.service: Any = None
         self.contexts: list[dict[str, Any]] = []
@@ -101,9 +104,9 @@ def gateway(
     trips: FakeService | None = None,
     publisher: FakePublisher | None = None,
     policy: HttpPolicy | None = None,
-) -> Client:
+) -> Any:
     """A client of the gateway on these fakes; each call begins anew for all clients."""
-    service = GatewayService()
+    service: Any = GatewayService()
     service.bike_rpc, service.trip_rpc = bikes or FakeService(), trips or FakeService()
     service.publisher = publisher or FakePublisher()
     service.config = {"SETTINGS": Settings("127.0.0.1:0", HttpPolicy(), 3.0)}

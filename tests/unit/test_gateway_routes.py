@@ -12,7 +12,7 @@ from tests.unit.gateway_app import BIKE, BIKE_ID, TRIP, TRIP_ID, FakePublisher, 
 
 POINT = {"type": "Point", "coordinates": [5.5, 50.25]}
 ROLES = ("rider", "operator", "vehicle")
-WHO = {
+WHO: dict[tuple[str, str], set[str | None]] = {
     ("POST", "/v1/bikes"): {"operator"},
     ("POST", "/v1/bikes/batch"): {"operator"},
     ("GET", "/v1/bikes"): {*ROLES, None},
@@ -347,7 +347,7 @@ class TestTrips:
 
     @pytest.mark.parametrize(("role", "rider_id"), [("rider", "ann"), ("operator", None)])
     def test_a_trip_is_asked_for_on_behalf_of_its_rider(self, role, rider_id):
-        feature = {"type": "Feature", "geometry": None, "properties": {}}
+        feature: dict = {"type": "Feature", "geometry": None, "properties": {}}
         trips = FakeService(get=TRIP, end=TRIP, route=feature)
         client, headers = gateway(trips=trips), token(role, "ann")
         assert client.get(f"/v1/trips/{TRIP_ID}", headers=headers).json == TRIP

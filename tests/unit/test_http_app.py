@@ -2,9 +2,9 @@
 
 import json
 import logging
+from typing import Any
 
 import pytest
-from werkzeug.test import Client
 
 from shared.errors import Conflict, DeadlineExceeded, Invalid, NotFound, Unavailable
 from shared.http_policy import Cors, HttpPolicy
@@ -16,7 +16,7 @@ VERIFIER = Verifier.with_secret(SECRET)
 BIKE_PATH = f"/v1/bikes/{BIKE_ID}"
 
 
-def client(policy: HttpPolicy | None = None, **bikes) -> Client:
+def client(policy: HttpPolicy | None = None, **bikes) -> Any:
     return gateway(FakeService(**bikes), policy=policy)
 
 

@@ -60,12 +60,12 @@ def test_other_tokens_are_refused(written, token):
         verifier(written(member(RSA_KEY, "r"))).verify(token)
 
 
-def test_a_public_key_is_no_shared_secret(written):
+def test_a_public_key_is_no_shared_secret(written, monkeypatch):
     public = RSA_KEY.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     confused = jwt.api_jws.PyJWS()
-    confused._algorithms["HS256"].prepare_key = lambda key: key
+    monkeypatch.setattr(confused._algorithms["HS256"], "prepare_key", lambda key: key)
     token = confused.encode(
         json.dumps({"sub": "ann", "role": "operator", "exp": time.time() + 60}).encode(), public, "HS256", {"kid": "r"}
     )
