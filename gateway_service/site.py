@@ -36,6 +36,8 @@ class Site:
         "/health",
         summary="Whether all that the gateway needs is there",
         tag="Gateway",
+        # The answer comes within 2 s: this wait, and the checks.
+        worker_wait_s=0.3,
         responses=(Response(status.HealthSchema()),),
         other_responses={503: Response(status.HealthSchema())},
     )

@@ -31,7 +31,6 @@ from shared.jwt import Identity, InvalidToken
 from shared.problems import DEFAULT_DETAIL, Problem
 from shared.validation import load
 
-WORKER_WAIT_S = 5
 HANDLER_TIMEOUT_S = 30
 MAX_QUERY_FIELDS = 100
 
@@ -171,10 +170,10 @@ class HttpEntrypoint(HttpRequestHandler):
         return body
 
     def _run(self, call: Call) -> Any:
-        """The method's result, run in a worker; raises what it raises, Unavailable without a free worker in 5 s."""
+        """The method's result, run in a worker; raises what it raises, Unavailable when no worker is free."""
         finished = Event()
         try:
-            with eventlet.Timeout(WORKER_WAIT_S, Unavailable("Too many requests are running.")):
+            with eventlet.Timeout(self.route.worker_wait_s, Unavailable("Too many requests are running.")):
                 self.container.spawn_worker(
                     self,
                     (call,),

@@ -26,6 +26,7 @@ class Route:
     """`roles` None: public. `path`: with `{name}` for each parameter, all of them UUIDs.
 
     `permit` looks further than a role: called with the identity and the path parameters, it raises Problem 403.
+    `worker_wait_s`: how long a request may wait while all workers are busy, before it gets 503.
     `errors` are the statuses that this route can answer besides those that follow from the rest (401 and 403 from
     `roles`, 404 from a path parameter, 413 and 415 from `body`, 422 from `body` or `query`).
     """
@@ -48,6 +49,7 @@ class Route:
     errors: tuple[int, ...] = ()
     other_responses: Mapping[int, Response] = field(default_factory=dict)
     documented: bool = True
+    worker_wait_s: float = 5.0
 
     @property
     def parameters(self) -> list[str]:

@@ -1,32 +1,34 @@
-"""What the tests of the services are put together from: running services, messages, rows, and what came out."""
+"""What the tests of the services are put together from: running services, calls, messages, rows."""
 
-import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kombu import Connection, Exchange, Message, Queue
-from nameko.containers import ServiceContainer
+from nameko.containers import ServiceContainer, WorkerContext
 from nameko.standalone.rpc import ClusterRpcProxy
+from nameko.testing.utils import DummyProvider, get_extension
 from sqlalchemy import create_engine, pool, text
 from sqlalchemy.orm import Session
 
 from bike_service.service import BikeService
 from shared.fields import Point, format_time
-from shared.positions import EXCHANGE, FLEET_KEY
-from trip_service.domain import Tariff
-from trip_service.service import TripService
-from trip_service.settings import Settings
+from shared.rpc_proxy import RpcProxy, ServiceProxy
 
 Json = dict[str, Any]
 ZURICH: Point = (8.54, 47.37)
+OPERATOR = {"role": "operator", "sub": "olga"}
+ANONYMOUS = {"role": "anonymous"}
 
 
 def new_id() -> str:
     return str(uuid.uuid4())
+
+
+def rider(sub: str) -> Json:
+    """The viewer that a rider is."""
+    return {"role": "rider", "sub": sub}
 
 
 def point(place: Point) -> Json:
@@ -58,22 +60,16 @@ def calling(amqp_uri: str) -> Iterator[Any]:
 @contextmanager
 def bike_service(amqp_uri: str, database_url: str) -> Iterator[Any]:
     """bike_service, running, and its client."""
-    uris = {"bike_service:Base": database_url}
-    with running(BikeService, amqp_uri, DB_URIS=uris), calling(amqp_uri) as proxy:
+    with running(BikeService, amqp_uri, DB_URIS={"bike_service:Base": database_url}), calling(amqp_uri) as proxy:
         yield proxy.bike_service
 
 
-def trip_config(database_url: str, tariff: Tariff, retention: timedelta | None = None) -> Json:
-    """Additions to trip_service's configuration."""
-    settings = Settings(tariff=tariff, trip_timeout=timedelta(hours=24), position_retention=retention)
-    return {"DB_URIS": {"trip_service:Base": database_url}, "SETTINGS": settings}
-
-
-@contextmanager
-def trip_service(amqp_uri: str, config: Json) -> Iterator[Any]:
-    """trip_service, running, and its client."""
-    with running(TripService, amqp_uri, **config), calling(amqp_uri) as proxy:
-        yield proxy.trip_service
+def proxy_within(container: ServiceContainer) -> ServiceProxy:
+    """The remote service as the workers of `container` call it."""
+    proxy: ServiceProxy = get_extension(container, RpcProxy).get_dependency(
+        WorkerContext(container, None, DummyProvider("test"))
+    )
+    return proxy
 
 
 @contextmanager
@@ -88,12 +84,14 @@ def query(database_url: str, sql: str, **parameters: Any) -> list[Any]:
     """The rows that `sql` returns, if it returns any; committed."""
     with transaction(database_url) as session:
         result = session.execute(text(sql), parameters)
-        return list(result.all()) if result.returns_rows else []
+        # Only a result of a statement with rows has them to fetch.
+        return list(result.all()) if getattr(result, "returns_rows", False) else []
 
 
 def outcomes(calls: list[Any]) -> tuple[list[Any], list[Exception]]:
     """Answers and errors of calls in flight (`call_async`)."""
-    answers, errors = [], []
+    answers: list[Any] = []
+    errors: list[Exception] = []
     for call in calls:
         try:
             answers.append(call.result())
@@ -102,24 +100,18 @@ def outcomes(calls: list[Any]) -> tuple[list[Any], list[Exception]]:
     return answers, errors
 
 
+def walk(method: Any, **arguments: Any) -> list[Json]:
+    """All items of a paged list."""
+    items: list[Json] = []
+    cursor = None
+    while True:
+        page = method(cursor=cursor, **arguments)
+        items += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return items
+
+
 def position(bike_id: str, recorded_at: datetime, place: Point = ZURICH, **more: Any) -> Json:
+    """A position as it travels in messages."""
     return {"bike_id": bike_id, "recorded_at": format_time(recorded_at), "location": point(place), **more}
-
-
-class Broker:
-    """The broker as an outsider uses it: publishes, watches, and looks into queues."""
-
-    def __init__(self, amqp_uri: str) -> None:
-        self.connection = Connection(amqp_uri)
-        self.channel = self.connection.channel()
-
-    def close(self) -> None:
-        self.connection.close()
-
-    def publish(self, exchange: str, routing_key: str, body: bytes, **properties: Any) -> None:
-        """Publish bytes that say that they are JSON; persistent."""
-        properties = {"content_type": "application/json", "content_encoding": "utf-8", **properties}
-        with self.connection.channel() as channel:
-            channel.confirm_select() if hasattr(channel, "confirm_select") else None
-            message = channel.prepare_message(body, properties={"delivery_mode": 2}, **properties)
-            channel.basic_publish(message, exchange=exchange, routing_key=routing_key)

@@ -28,7 +28,7 @@ class SampleService:
     name = "sample_service"
     release: Any = None
 
-    @http("GET", "/fast", summary="Answers at once")
+    @http("GET", "/fast", summary="Answers at once", worker_wait_s=0.1)
     def fast(self, call: Call):
         return {"request_id": call.request_id}
 
@@ -278,8 +278,7 @@ def test_clients_that_vanish_do_not_end_the_container(container, server, connect
     assert not container._died.ready()
 
 
-def test_without_a_free_worker_the_answer_is_503_after_a_bounded_wait(connect, monkeypatch):
-    monkeypatch.setattr("shared.http.WORKER_WAIT_S", 0.1)
+def test_without_a_free_worker_the_answer_is_503_after_a_bounded_wait(connect):
     busy = [connect().send(HEAD.format("GET /slow") + "\r\n") for _ in range(2)]
     answer = connect().send(HEAD.format("GET /fast") + "\r\n").answer()
     assert problem(answer)["status"] == 503
