@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Iterable
 from typing import Any
 
 from kombu import Connection, Exchange, Queue
@@ -50,8 +49,8 @@ class Broker:
 
     def take(self, queue: str) -> Message | None:
         """The next message of a queue, taken off it."""
-        message = Queue(queue, no_declare=True)(self.connection.default_channel).get(no_ack=True)
-        return message
+        bound: Queue = Queue(queue, no_declare=True)(self.connection.default_channel)
+        return bound.get(no_ack=True)
 
     def dead_letter(self, queue: str) -> tuple[str, bytes]:
         """Reason and body of the next dead letter of `queue`, once it is there."""
@@ -87,10 +86,5 @@ class EventLog:
 
     def wait_for(self, subject_id: str, *types: str) -> list[Json]:
         """The events about one bike or trip, once they are just those of `types`, in the order of revisions."""
-        return eventually(
-            lambda: [e for e in [self.of(subject_id)] if [each["type"] for each in e] == list(types)], timeout=10
-        )[0]
-
-
-def types(events: Iterable[Json]) -> list[str]:
-    return [event["type"] for event in events]
+        eventually(lambda: [event["type"] for event in self.of(subject_id)] == list(types))
+        return self.of(subject_id)

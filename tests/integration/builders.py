@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from nameko.containers import ServiceContainer, WorkerContext
@@ -15,6 +16,9 @@ from sqlalchemy.orm import Session
 from bike_service.service import BikeService
 from shared.fields import Point, format_time
 from shared.rpc_proxy import RpcProxy, ServiceProxy
+from trip_service.domain import Tariff
+from trip_service.service import TripService
+from trip_service.settings import Settings
 
 Json = dict[str, Any]
 ZURICH: Point = (8.54, 47.37)
@@ -41,13 +45,13 @@ def ago(seconds: float) -> datetime:
 
 @contextmanager
 def running(service: type, amqp_uri: str, **config: Any) -> Iterator[ServiceContainer]:
-    """A container of `service` in this process."""
+    """A container of `service` in this process; it ends as by a crash, for an orderly end takes seconds."""
     container = ServiceContainer(service, {"AMQP_URI": amqp_uri, "max_workers": 50, **config})
     container.start()
     try:
         yield container
     finally:
-        container.stop()
+        container.kill()
 
 
 @contextmanager
@@ -62,6 +66,34 @@ def bike_service(amqp_uri: str, database_url: str) -> Iterator[Any]:
     """bike_service, running, and its client."""
     with running(BikeService, amqp_uri, DB_URIS={"bike_service:Base": database_url}), calling(amqp_uri) as proxy:
         yield proxy.bike_service
+
+
+def trip_config(database_url: str) -> Json:
+    """Additions to trip_service's configuration; the fare is 1.00 EUR and 0.20 EUR a minute."""
+    settings = Settings(
+        tariff=Tariff(unlock=Decimal("1.00"), per_minute=Decimal("0.20"), currency="EUR"),
+        trip_timeout=timedelta(hours=24),
+        position_retention=None,
+    )
+    return {"DB_URIS": {"trip_service:Base": database_url}, "SETTINGS": settings}
+
+
+@contextmanager
+def trip_service(amqp_uri: str, database_url: str) -> Iterator[Any]:
+    """trip_service, running, and its client."""
+    with running(TripService, amqp_uri, **trip_config(database_url)), calling(amqp_uri) as proxy:
+        yield proxy.trip_service
+
+
+@contextmanager
+def both_services(amqp_uri: str, bike_database_url: str, trip_database_url: str) -> Iterator[Any]:
+    """bike_service and trip_service, running, and a client of both."""
+    with (
+        bike_service(amqp_uri, bike_database_url),
+        trip_service(amqp_uri, trip_database_url),
+        calling(amqp_uri) as proxy,
+    ):
+        yield proxy
 
 
 def proxy_within(container: ServiceContainer) -> ServiceProxy:

@@ -1,0 +1,114 @@
+"""A TCP proxy that a test puts in front of the broker or the database, to lose it without stopping it."""
+
+import contextlib
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import eventlet
+from eventlet.event import Event
+
+# Closing with it sends a reset instead of an orderly end.
+ABORT = struct.pack("ii", 1, 0)
+
+
+class TcpProxy:
+    """Forwards to `host:port`, in this process, until it is told otherwise."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._sockets: set[socket.socket] = set()
+        self._gate = Event()
+        self._gate.send()
+        self._listener: Any = None
+        self._accepting: Any = None
+        self.port = 0
+        self._listen()
+
+    def cut(self) -> None:
+        """Reset all connections; new ones are taken."""
+        for each in list(self._sockets):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            self._drop(each)
+
+    def refuse(self) -> None:
+        """Reset all connections and refuse new ones."""
+        self._accepting.kill()
+        self._listener.close()
+        self._listener = None
+        self.cut()
+
+    def pause(self) -> None:
+        """Keep all connections, take new ones, and pass nothing on."""
+        if self._gate.ready():
+            self._gate = Event()
+
+    def restore(self) -> None:
+        """Take connections again, and pass on what was held up."""
+        if not self._gate.ready():
+            self._gate.send()
+        if self._listener is None:
+            self._listen()
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self.refuse()
+        self.cut()
+
+    def _listen(self) -> None:
+        # Not eventlet.listen: its SO_REUSEPORT would let the kernel choose between two listeners.
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", self.port))
+        self._listener.listen(100)
+        self.port = self._listener.getsockname()[1]
+        self._accepting = eventlet.spawn(self._accept, self._listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            near, _ = listener.accept()
+            eventlet.spawn_n(self._connect, near)
+
+    def _connect(self, near: socket.socket) -> None:
+        self._sockets.add(near)
+        try:
+            far = socket.create_connection(self._target)
+        except OSError:
+            self._drop(near)
+            return
+        self._sockets.add(far)
+        for source, sink in ((near, far), (far, near)):
+            source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            eventlet.spawn_n(self._pump, source, sink)
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        # Eventlet says EOFError to who reads from a socket that another greenlet closes.
+        with contextlib.suppress(OSError, EOFError):
+            while data := source.recv(65536):
+                self._gate.wait()
+                sink.sendall(data)
+        self._drop(source)
+        self._drop(sink)
+
+    def _drop(self, each: socket.socket) -> None:
+        self._sockets.discard(each)
+        with contextlib.suppress(OSError):
+            # wakes the greenlet that reads from it
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
+
+
+@contextmanager
+def in_front_of(url: str) -> Iterator[tuple[TcpProxy, str]]:
+    """A proxy before the server at `url`, and the URL that leads through it."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    proxy = TcpProxy(parts.hostname, parts.port)
+    try:
+        yield proxy, parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{proxy.port}")).geturl()
+    finally:
+        proxy.close()
