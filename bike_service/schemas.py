@@ -41,7 +41,7 @@ class ViewerSchema(StrictSchema):
     """Who looks."""
 
     role = fields.String(validate=validate.OneOf(["anonymous", "rider", "vehicle", "operator"]), allow_none=True)
-    sub = fields.String(allow_none=True)
+    sub = Subject(allow_none=True)
 
 
 class BikeIdSchema(StrictSchema):

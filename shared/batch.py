@@ -8,7 +8,6 @@ of the database or the broker is no message's fault: consuming pauses, and nothi
 
 import logging
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from eventlet.event import Event
 from eventlet.queue import Empty, LightQueue
 from kombu import Consumer, Queue
 from kombu.message import Message
+from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint
 
 from shared import dead_letters
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 # A message that was delivered this often without an answer may be what crashes its consumers: it is handled alone.
 SUSPICIOUS_DELIVERIES = 2
+REQUEST_ID = "nameko.request_id"
 MAX_PAUSE_S = 5.0
 
 
@@ -157,8 +158,10 @@ class BatchConsumer(Entrypoint):
     def _handle(self, deliveries: list[Delivery]) -> None:
         """Handle all, or judge each on its own; returns when nothing of them can be lost any more."""
         try:
-            dead: Iterable[DeadLetter] = self._call_through_outages(deliveries)
+            dead = self._call_through_outages(deliveries)
         except Exception as error:
+            if is_outage(error):  # and asked to stop: the messages go back as they came
+                raise
             log.warning(
                 "a batch failed and is tried again message by message",
                 extra={"queue": self.queue.name, "messages": len(deliveries), "reason": repr(error)},
@@ -166,15 +169,26 @@ class BatchConsumer(Entrypoint):
             dead = [letter for delivery in deliveries for letter in self._judge(delivery)]
         for letter in dead:
             self._bury(letter)
+        log.info(
+            "a batch is handled",
+            extra={
+                "queue": self.queue.name,
+                "messages": len(deliveries),
+                "dead_letters": len(dead),
+                "request_ids": sorted({str(d.headers[REQUEST_ID]) for d in deliveries if REQUEST_ID in d.headers}),
+            },
+        )
 
-    def _judge(self, delivery: Delivery) -> Iterable[DeadLetter]:
+    def _judge(self, delivery: Delivery) -> list[DeadLetter]:
         try:
-            return list(self._call_through_outages([delivery]))
+            return self._call_through_outages([delivery])
         except Exception as error:
+            if is_outage(error):
+                raise
             log.exception("a message cannot be handled", extra={"queue": self.queue.name})
             return [DeadLetter(delivery, delivery.body, "handler_failed", repr(error))]
 
-    def _call_through_outages(self, deliveries: list[Delivery]) -> Iterable[DeadLetter]:
+    def _call_through_outages(self, deliveries: list[Delivery]) -> list[DeadLetter]:
         pause = 0.2
         while True:
             try:
@@ -188,11 +202,13 @@ class BatchConsumer(Entrypoint):
                 eventlet.sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE_S)
 
-    def _call(self, deliveries: list[Delivery]) -> Iterable[DeadLetter]:
+    def _call(self, deliveries: list[Delivery]) -> list[DeadLetter]:
         done = Event()
-        self.container.spawn_worker(self, (deliveries,), {}, handle_result=partial(self._handle_result, done))
-        letters: Iterable[DeadLetter] = done.wait() or ()
-        return letters
+        try:
+            self.container.spawn_worker(self, (deliveries,), {}, handle_result=partial(self._handle_result, done))
+        except ContainerBeingKilled:
+            raise ConnectionAbortedError("the container is being killed") from None
+        return list(done.wait() or ())
 
     def _handle_result(self, done: Event, worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
         if exc_info is None:

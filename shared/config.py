@@ -54,7 +54,7 @@ def url(environ: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
     value = text(environ, name)
     try:
         parts = urlsplit(value)
-        correct = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+        correct = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         correct = False
     if not correct:

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import eventlet
+import psycopg2
 from nameko_sqlalchemy import Database as NamekoDatabase
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
 DB_URIS = "DB_URIS"
+CONNECT_TIMEOUT_S = 3
 
 
 def engine_options(application_name: str) -> dict[str, Any]:
@@ -22,7 +25,7 @@ def engine_options(application_name: str) -> dict[str, Any]:
         "hide_parameters": True,
         "connect_args": {
             "application_name": application_name,
-            "connect_timeout": 3,
+            "connect_timeout": CONNECT_TIMEOUT_S,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
@@ -34,7 +37,19 @@ def engine_options(application_name: str) -> dict[str, Any]:
 
 def make_engine(url: str, application_name: str) -> Engine:
     """An engine for `url` with this system's limits."""
-    return create_engine(url, **engine_options(application_name))
+    engine = create_engine(url, **engine_options(application_name))
+    limit_connecting(engine)
+    return engine
+
+
+def limit_connecting(engine: Engine) -> None:
+    """Give a new connection CONNECT_TIMEOUT_S seconds; libpq's own limit does not hold where psycopg2 is green."""
+    event.listen(engine, "do_connect", _connect)
+
+
+def _connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
+    with eventlet.Timeout(CONNECT_TIMEOUT_S, psycopg2.OperationalError("the database did not answer in time")):
+        return dialect.connect(*arguments, **options)
 
 
 class Database(NamekoDatabase):
@@ -49,3 +64,4 @@ class Database(NamekoDatabase):
     def setup(self) -> None:
         self.engine_options = engine_options(self.container.service_name)
         super().setup()
+        limit_connecting(self.engine)

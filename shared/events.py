@@ -15,7 +15,7 @@ from nameko.events import EventHandler as NamekoEventHandler
 from nameko.events import get_event_exchange
 from nameko.exceptions import ContainerBeingKilled
 
-from shared import dead_letters
+from shared import call_context, dead_letters
 from shared.amqp import connection
 from shared.consumers import QueueConsumer, raw_body
 from shared.errors import Invalid, Unavailable
@@ -69,7 +69,7 @@ class EventHandler(NamekoEventHandler):
         self._settle_by(message, partial(self._bury, message, "unreadable", repr(error)))
 
     def handle_message(self, body: Any, message: Message) -> None:
-        context = self.unpack_message_headers(message)
+        context = call_context.usable(self.unpack_message_headers(message))
         # An event is handled whenever it comes; no caller waits for it.
         context.pop("deadline", None)
         try:

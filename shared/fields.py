@@ -14,7 +14,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 RFC3339 = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,6})\d*)?(?:[Zz]|([+-])(\d{2}):(\d{2}))", re.ASCII
+    r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,6})\d*)?(?:[Zz]|([+-])(\d{2}):([0-5]\d))", re.ASCII
 )
 # PostgreSQL's text cannot hold NUL, and no text is sent as UTF-8 with a lone surrogate in it.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

@@ -21,7 +21,8 @@ def is_outage(error: BaseException | None) -> bool:
 def as_unavailable(error: BaseException) -> Unavailable:
     """The outage `error` as what a caller may be told of it."""
     if isinstance(error, Unavailable):
-        return error
+        # Of no narrower class: a caller need not know more classes than those of `shared.errors`.
+        return Unavailable(error.detail, error.extra)
     what = "database" if isinstance(error, sqlalchemy.exc.SQLAlchemyError) else "broker"
     unavailable = Unavailable(f"The {what} is away.", {"retry_after": 2})
     unavailable.__cause__ = error

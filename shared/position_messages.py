@@ -5,19 +5,22 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import eventlet
 from marshmallow import ValidationError
 
 from shared.batch import DeadLetter, Delivery
 from shared.fields import canonical_uuid
+from shared.http_json import MalformedJSON, parse
 from shared.positions import BIKE_KEY, MAX_POSITIONS, FleetPositionSchema, age_problem
 from shared.validation import flatten
 
 UNREADABLE, INVALID, WRONG_BIKE, UNKNOWN_BIKE = "unreadable", "invalid", "wrong_bike", "unknown_bike"
 
 SLICE = 200
+# The year 9999: what is beyond it is no Unix time in seconds.
+LAST_TIMESTAMP = 253_370_764_800
 
 _one = FleetPositionSchema()
 _many = FleetPositionSchema(many=True)
@@ -54,13 +57,22 @@ class Position:
 def read(delivery: Delivery) -> tuple[list[Position], list[DeadLetter]]:
     """The good positions of a message in its order, and a dead letter for each reason that others are bad."""
     try:
-        body = json.loads(delivery.body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        return [], [DeadLetter(delivery, delivery.body, UNREADABLE, f"Not JSON: {error}")]
+        return _read(delivery)
+    except MalformedJSON as error:
+        return [], [DeadLetter(delivery, delivery.body, UNREADABLE, str(error))]
+    except RecursionError:
+        # What could just be read may be nested too deeply to be written into a dead letter.
+        return [], [DeadLetter(delivery, delivery.body, UNREADABLE, "The body is nested too deeply.")]
+
+
+def _read(delivery: Delivery) -> tuple[list[Position], list[DeadLetter]]:
+    body = parse(delivery.body)
     positions = body.get("positions") if isinstance(body, dict) else None
     if not isinstance(positions, list) or set(body) != {"positions"} or not 1 <= len(positions) <= MAX_POSITIONS:
         detail = f'Not an object with one member "positions", a list of 1 to {MAX_POSITIONS}.'
         return [], [DeadLetter(delivery, delivery.body, INVALID, detail)]
+    if delivery.timestamp is not None and delivery.timestamp > LAST_TIMESTAMP:
+        return [], [DeadLetter(delivery, delivery.body, INVALID, "The timestamp is not in seconds.")]
     good: list[Position] = []
     bad: dict[str, list[tuple[dict[str, Any], str]]] = defaultdict(list)
     for raw, loaded, problem in _load(positions):
@@ -74,7 +86,9 @@ def read(delivery: Delivery) -> tuple[list[Position], list[DeadLetter]]:
 
 def dead_letter(delivery: Delivery, reason: str, found: list[tuple[dict[str, Any], str]]) -> DeadLetter:
     """One dead letter that holds just the bad positions, with the first one's detail."""
-    body = json.dumps({"positions": [raw for raw, _ in found]}).encode()
+    positions = [raw for raw, _ in found]
+    # A number such as 1e400 was read as an infinity, which is no JSON: it is kept as a string.
+    body = json.dumps({"positions": json.loads(json.dumps(positions), parse_constant=str)}).encode()
     return DeadLetter(delivery, body, reason, found[0][1])
 
 
@@ -110,7 +124,3 @@ def _judge(delivery: Delivery, position: dict[str, Any]) -> tuple[str, str]:
         if problem:
             return INVALID, problem
     return "", ""
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -11,6 +11,7 @@ Speaks Nameko's own protocol, so stock clients (the nameko shell, ClusterRpcProx
 
 import json
 import logging
+import math
 import sys
 import time
 from functools import partial
@@ -28,6 +29,7 @@ from nameko.rpc import RPC_QUEUE_TEMPLATE, get_rpc_exchange
 from nameko.rpc import Rpc as NamekoRpc
 from nameko.rpc import RpcConsumer as NamekoRpcConsumer
 
+from shared import call_context
 from shared.consumers import QueueConsumer
 from shared.errors import DomainError, Unavailable
 from shared.outage import as_unavailable, is_outage
@@ -117,15 +119,10 @@ class Rpc(NamekoRpc):
             raise MalformedRequest("The request needs `args` (a list) and `kwargs` (an object).")
         if not isinstance(body.get("kwargs"), dict):
             raise MalformedRequest("The request needs `args` (a list) and `kwargs` (an object).")
-        context = self.unpack_message_headers(message)
-        deadline = context.get("deadline")
-        if isinstance(deadline, int | float) and time.time() > deadline:
-            log.info("a request came too late and is dropped", extra={"method": self.method_name})
-            self.rpc_consumer.queue_consumer.ack_message(message)
-            return
+        context = call_context.usable(self.unpack_message_headers(message))
         self.check_signature(body["args"], body["kwargs"])
         try:
-            self.container.spawn_worker(
+            worker_ctx = self.container.spawn_worker(
                 self,
                 body["args"],
                 body["kwargs"],
@@ -134,6 +131,12 @@ class Rpc(NamekoRpc):
             )
         except ContainerBeingKilled:
             self.rpc_consumer.requeue_message(message)
+            return
+        # There may have been a long wait for a free worker; this one has not begun yet.
+        if time.time() > context.get("deadline", math.inf):
+            self.container._worker_threads[worker_ctx].cancel()
+            log.info("a request came too late and is dropped", extra={"method": self.method_name})
+            self.rpc_consumer.queue_consumer.ack_message(message)
 
 
 rpc = Rpc.decorator

@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_LIMIT_S = 120.0
 MAX_BACKOFF_S = 2.0
+# The clients' own limits do not hold for a server that takes the connection and is silent.
+ATTEMPT_LIMIT_S = 5.0
 
 
 class WaitedTooLong(Exception):
@@ -26,8 +28,10 @@ def wait_for(what: str, attempt: Callable[[], None], errors: tuple[type[Exceptio
     backoff = 0.1
     while True:
         try:
-            return attempt()
-        except errors as error:
+            seconds = min(max(until - time.monotonic(), 1.0), ATTEMPT_LIMIT_S)
+            with eventlet.Timeout(seconds, TimeoutError("no answer")):
+                return attempt()
+        except (*errors, TimeoutError) as error:
             reason = str(error).strip() or repr(error)
             if time.monotonic() > until:
                 raise WaitedTooLong(f"{what} did not answer within {limit_s:g} s: {reason}") from error

@@ -1,6 +1,5 @@
 """The rules of a ride."""
 
-import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -40,7 +39,7 @@ class Tariff:
 
 def duration_s(started_at: datetime, ended_at: datetime) -> int:
     """Whole seconds, a started one counting, so that the fare follows from the duration shown."""
-    return max(0, math.ceil((ended_at - started_at) / timedelta(seconds=1)))
+    return max(0, -((started_at - ended_at) // timedelta(seconds=1)))
 
 
 def refusal_to_end(status: str) -> str | None:

@@ -54,7 +54,8 @@ TOUCH = text("""
 FORGOTTEN = text("""
     SELECT id::text FROM trips
     WHERE status = 'active' AND started_at < :since AND NOT EXISTS (
-        SELECT FROM positions WHERE positions.bike_id = trips.bike_id AND recorded_at >= :since
+        -- A clock far ahead must not keep its trip for ever.
+        SELECT FROM positions WHERE positions.bike_id = trips.bike_id AND recorded_at BETWEEN :since AND now()
     )
     ORDER BY started_at LIMIT :limit
 """)

@@ -1,10 +1,12 @@
 """What the tests of the services are put together from: running services, calls, messages, rows."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from nameko.containers import ServiceContainer, WorkerContext
@@ -14,9 +16,14 @@ from sqlalchemy import create_engine, pool, text
 from sqlalchemy.orm import Session
 
 from bike_service.service import BikeService
+from shared.batch import Delivery
 from shared.fields import Point, format_time
+from shared.positions import FLEET_KEY
 from shared.rpc_proxy import RpcProxy, ServiceProxy
+from trip_service import operations
 from trip_service.domain import Tariff
+from trip_service.repositories import Trips
+from trip_service.schemas import show
 from trip_service.service import TripService
 from trip_service.settings import Settings
 
@@ -147,3 +154,23 @@ def walk(method: Any, **arguments: Any) -> list[Json]:
 def position(bike_id: str, recorded_at: datetime, place: Point = ZURICH, **more: Any) -> Json:
     """A position as it travels in messages."""
     return {"bike_id": bike_id, "recorded_at": format_time(recorded_at), "location": point(place), **more}
+
+
+def ride(
+    database_url: str,
+    bike_id: str | None = None,
+    rider_id: str | None = None,
+    started_at: datetime | None = None,
+    location: Point | None = None,
+) -> Json:
+    """An active trip put straight into trip_service's database."""
+    with transaction(database_url) as session:
+        started = started_at or ago(600)
+        trip = Trips(session).start(new_id(), bike_id or new_id(), rider_id or new_id(), started, location)
+        return show(trip)
+
+
+def store(database_url: str, *positions: Json) -> None:
+    """Take one message of positions, as trip_service does."""
+    message = Delivery(json.dumps({"positions": positions}).encode(), FLEET_KEY)
+    assert operations.take_positions(partial(transaction, database_url), [message]) == []

@@ -123,16 +123,16 @@ def test_bikes_move_in_whatever_state_they_are(bikes: Any, bike_database_url: st
     assert [bikes.get(each)["location"] for each in (ridden, retired, out)] == [point(A)] * 3
 
 
-def test_a_position_is_no_update_and_no_event(bikes: Any, broker: Broker, bike_id: str, bike_database_url: str) -> None:
+def test_a_position_is_no_update_and_no_event(bikes: Any, broker: Broker) -> None:
     log = EventLog(broker, "bike_service")
-    before = bikes.get(bike_id)
-    broker.report(position(bike_id, when := ago(5), A, battery_percent=12))
-    wait_for(bikes, bike_id, A, when)
-    assert bikes.get(bike_id)["updated_at"] == before["updated_at"]
+    before = bikes.add()
+    broker.report(position(before["id"], when := ago(5), A, battery_percent=12))
+    wait_for(bikes, before["id"], A, when)
+    assert bikes.get(before["id"])["updated_at"] == before["updated_at"]
     # Were the move an event, it would be recorded with the move, and so come before this change's.
-    bikes.change(bike_id, {"name": new_id()})
-    [event] = log.wait_for(bike_id, "bike_changed")
-    assert event["data"]["revision"] == 2
+    bikes.change(before["id"], {"name": new_id()})
+    _, changed = log.wait_for(before["id"], "bike_added", "bike_changed")
+    assert changed["data"]["revision"] == 2
 
 
 def test_a_redelivered_message_has_no_second_effect(bikes: Any, bike_id: str, bike_database_url: str) -> None:

@@ -163,7 +163,6 @@ def test_what_changes_nothing_is_no_event(bikes: Any, broker: Broker, bike_datab
         bikes.add({"name": bike["name"]})
     eventually(lambda: query(bike_database_url, "SELECT count(*) FROM outbox")[0][0] == 0)
     log.wait_for(bike["id"], "bike_added", "bike_changed")
-    assert len(log.seen) == 2
 
 
 @pytest.mark.parametrize("event_type", ["trip_ended", "trip_cancelled"])

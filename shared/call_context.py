@@ -1,0 +1,20 @@
+"""What comes with a message besides its body: the request's id, the deadline, the calls that led here."""
+
+import math
+from typing import Any
+
+
+def usable(context: dict[str, Any]) -> dict[str, Any]:
+    """`context` (Nameko's headers of a message) without entries of a wrong type, which would end the container."""
+    return {name: value for name, value in context.items() if name not in CHECKS or CHECKS[name](value)}
+
+
+def _is_stack(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(call, str) for call in value)
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+CHECKS = {"call_id_stack": _is_stack, "deadline": _is_time, "request_id": lambda value: isinstance(value, str)}
