@@ -49,7 +49,10 @@ def _fingerprint(bike: Json) -> str:
 
 
 def _add(session: Session, bike: Json, bike_id: str) -> Json:
-    return schemas.show(Bikes(session).add_many([{**bike, "id": bike_id}])[0], OPERATOR)
+    try:
+        return schemas.show(Bikes(session).add_many([{**bike, "id": bike_id}])[0], OPERATOR)
+    except Conflict as error:
+        raise Conflict(error.detail, {"errors": {"name": [error.detail]}}) from None
 
 
 def add_many(session: Session, bikes: Sequence[Json]) -> Json:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text, true, update
+from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -264,7 +264,8 @@ def _placed_for(viewer: Viewer) -> ColumnElement[bool]:
     """Bikes whose place `viewer` may see: `Viewer.sees_location` in SQL."""
     if viewer.sees_all:
         return true()
-    mine = {"rider": Bike.rider_id, "vehicle": Bike.id}.get(viewer.role or "")
+    # As text, for a vehicle's subject need not be a UUID.
+    mine = {"rider": Bike.rider_id, "vehicle": cast(Bike.id, Text)}.get(viewer.role or "")
     if mine is None or viewer.sub is None:
         return Bike.status != Status.IN_USE
     return or_(Bike.status != Status.IN_USE, mine == viewer.sub)

@@ -84,7 +84,7 @@ class EventHandler(NamekoEventHandler):
             self.queue_consumer.ack_message(message)
             return result, exc_info
         error = exc_info[1]
-        attempt = int(message.headers.get(ATTEMPT, 0))
+        attempt = _attempts_before(message)
         if isinstance(error, Invalid):
             then = partial(self._bury, message, "invalid", f"{error.detail} {error.errors}")
         elif is_outage(error):
@@ -131,6 +131,12 @@ class EventHandler(NamekoEventHandler):
             timestamp=message.properties.get("timestamp"),
             origin=message.delivery_info.get("routing_key", ""),
         )
+
+
+def _attempts_before(message: Message) -> int:
+    value = message.headers.get(ATTEMPT)
+    # Anyone may have published it: a header of the wrong kind must not end the service.
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 event_handler = EventHandler.decorator

@@ -25,13 +25,14 @@ class WaitedTooLong(Exception):
 def wait_for(what: str, attempt: Callable[[], None], errors: tuple[type[Exception], ...], limit_s: float) -> None:
     """Call `attempt` until it raises none of `errors`; raises WaitedTooLong after `limit_s` seconds."""
     until = time.monotonic() + limit_s
+    failures: tuple[type[Exception], ...] = (*errors, TimeoutError)
     backoff = 0.1
     while True:
         try:
             seconds = min(max(until - time.monotonic(), 1.0), ATTEMPT_LIMIT_S)
             with eventlet.Timeout(seconds, TimeoutError("no answer")):
                 return attempt()
-        except (*errors, TimeoutError) as error:
+        except failures as error:
             reason = str(error).strip() or repr(error)
             if time.monotonic() > until:
                 raise WaitedTooLong(f"{what} did not answer within {limit_s:g} s: {reason}") from error

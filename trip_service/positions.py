@@ -69,19 +69,20 @@ def keep_partitions(session: Session, now: datetime, retention: timedelta | None
         if partition_name(day) not in existing:
             _make(session, day)
     if retention is not None:
-        oldest = partition_name((now - retention).astimezone(UTC).date())
+        oldest = (now - retention).astimezone(UTC).date()
         for name in sorted(existing):
             # Names of one length sort as their days do.
-            if name < oldest:
+            if name < partition_name(oldest):
                 log.info("positions of a day are dropped", extra={"partition": name})
                 session.execute(text(f"DROP TABLE {name}"))
+        # What came too late for a partition: few rows, if any.
+        session.execute(text("DELETE FROM positions_default WHERE recorded_at < :since"), {"since": _start_of(oldest)})
 
 
 def _make(session: Session, day: date) -> None:
     """One day's partition; what came for that day before is moved over from the default partition."""
     name, until = partition_name(day), day + timedelta(days=1)
-    bounds = {"since": datetime.combine(day, datetime.min.time(), UTC)}
-    bounds["until"] = datetime.combine(until, datetime.min.time(), UTC)
+    bounds = {"since": _start_of(day), "until": _start_of(until)}
     # Attaching, unlike CREATE ... PARTITION OF, does not lock out those who read and write the other days.
     session.execute(text(f"CREATE TABLE {name} (LIKE positions INCLUDING ALL)"))
     move = f"""
@@ -93,3 +94,7 @@ def _make(session: Session, day: date) -> None:
     session.execute(text(move), bounds)
     values = f"FROM ('{bounds['since']}') TO ('{bounds['until']}')"
     session.execute(text(f"ALTER TABLE positions ATTACH PARTITION {name} FOR VALUES {values}"))
+
+
+def _start_of(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from nameko.containers import ServiceContainer, WorkerContext
 from nameko.standalone.rpc import ClusterRpcProxy
 from nameko.testing.utils import DummyProvider, get_extension
-from sqlalchemy import create_engine, pool, text
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from bike_service.service import BikeService
@@ -111,11 +112,16 @@ def proxy_within(container: ServiceContainer) -> ServiceProxy:
     return proxy
 
 
+@cache
+def engine(database_url: str) -> Engine:
+    """One a database, for the tests' own transactions."""
+    return create_engine(database_url, pool_size=1, max_overflow=20)
+
+
 @contextmanager
 def transaction(database_url: str) -> Iterator[Session]:
-    """One transaction on a connection of its own."""
-    engine = create_engine(database_url, poolclass=pool.NullPool)
-    with Session(engine, expire_on_commit=False) as session, session.begin():
+    """One transaction, beside those of the services."""
+    with Session(engine(database_url), expire_on_commit=False) as session, session.begin():
         yield session
 
 

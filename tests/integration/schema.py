@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import MetaData, create_engine, event, pool
+from sqlalchemy import MetaData, event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from tests.integration.builders import transaction
+from tests.integration.builders import engine, transaction
 
 
 def columns(metadata: MetaData) -> dict[str, dict[str, tuple[str, bool]]]:
@@ -26,9 +26,7 @@ def columns(metadata: MetaData) -> dict[str, dict[str, tuple[str, bool]]]:
 def migrated(database_url: str, tables: list[str]) -> MetaData:
     """The tables as the migrations have made them."""
     found = MetaData()
-    engine = create_engine(database_url, poolclass=pool.NullPool)
-    # `cube`, the type of a computed column, is none of SQLAlchemy's.
-    found.reflect(engine, only=tables)
+    found.reflect(engine(database_url), only=tables)
     return found
 
 

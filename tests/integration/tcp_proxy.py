@@ -20,7 +20,7 @@ class TcpProxy:
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
-        self._sockets: set[socket.socket] = set()
+        self._connections: dict[Any, list[socket.socket]] = {}
         self._gate = Event()
         self._gate.send()
         self._listener: Any = None
@@ -30,9 +30,10 @@ class TcpProxy:
 
     def cut(self) -> None:
         """Reset all connections; new ones are taken."""
-        for each in list(self._sockets):
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
-            self._drop(each)
+        for forwarding, ends in list(self._connections.items()):
+            for end in ends:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            forwarding.kill()
 
     def refuse(self) -> None:
         """Reset all connections and refuse new ones."""
@@ -56,7 +57,6 @@ class TcpProxy:
     def close(self) -> None:
         if self._listener is not None:
             self.refuse()
-        self.cut()
 
     def _listen(self) -> None:
         # Not eventlet.listen: its SO_REUSEPORT would let the kernel choose between two listeners.
@@ -70,35 +70,35 @@ class TcpProxy:
     def _accept(self, listener: socket.socket) -> None:
         while True:
             near, _ = listener.accept()
-            eventlet.spawn_n(self._connect, near)
+            ends = [near]
+            forwarding = eventlet.spawn(self._forward, ends)
+            self._connections[forwarding] = ends
+            forwarding.link(self._forget)
 
-    def _connect(self, near: socket.socket) -> None:
-        self._sockets.add(near)
-        try:
-            far = socket.create_connection(self._target)
-        except OSError:
-            self._drop(near)
-            return
-        self._sockets.add(far)
-        for source, sink in ((near, far), (far, near)):
-            source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            eventlet.spawn_n(self._pump, source, sink)
+    def _forget(self, forwarding: Any) -> None:
+        for end in self._connections.pop(forwarding):
+            end.close()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        # Eventlet says EOFError to who reads from a socket that another greenlet closes.
-        with contextlib.suppress(OSError, EOFError):
+    def _forward(self, ends: list[socket.socket]) -> None:
+        with contextlib.suppress(OSError):
+            ends.append(socket.create_connection(self._target))
+            ended = Event()
+            pumps = [eventlet.spawn(self._pump, *pair, ended) for pair in (ends, reversed(ends))]
+            try:
+                ended.wait()
+            finally:
+                # Before its socket is closed: eventlet would take a reused file descriptor for the old one.
+                for pump in pumps:
+                    pump.kill()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, ended: Event) -> None:
+        with contextlib.suppress(OSError):
+            sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while data := source.recv(65536):
                 self._gate.wait()
                 sink.sendall(data)
-        self._drop(source)
-        self._drop(sink)
-
-    def _drop(self, each: socket.socket) -> None:
-        self._sockets.discard(each)
-        with contextlib.suppress(OSError):
-            # wakes the greenlet that reads from it
-            each.shutdown(socket.SHUT_RDWR)
-        each.close()
+        if not ended.ready():
+            ended.send()
 
 
 @contextmanager

@@ -55,8 +55,9 @@ def test_adding_again_under_the_same_id_has_no_further_effect(bikes: Any) -> Non
 def test_a_name_is_unique(bikes: Any) -> None:
     name = new_id()
     bikes.add({"name": name})
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict) as refused:
         bikes.add({"name": name})
+    assert set(refused.value.errors) == {"name"}
 
 
 def test_an_idempotency_key_gives_the_first_answer_again(bikes: Any) -> None:

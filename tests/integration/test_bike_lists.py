@@ -12,6 +12,8 @@ from shared.geodesy import EARTH_RADIUS_M, great_circle_m
 from tests.integration import builders
 from tests.integration.builders import ANONYMOUS, OPERATOR, new_id, point, query, rider, walk
 
+# A token's subject is any text.
+NOT_A_BIKE = {"role": "vehicle", "sub": "not a bike"}
 WORLD = [-180, -90, 180, 90]
 
 
@@ -111,7 +113,7 @@ def test_a_box_does_not_give_away_who_rides_in_it(bikes: Any) -> None:
     box = [7, 46, 9, 48]
     for viewer in (None, OPERATOR, rider("rita"), {"role": "vehicle", "sub": ridden}):
         assert set(ids(bikes.list(bbox=box, viewer=viewer)["items"])) == {parked, ridden}
-    for viewer in (ANONYMOUS, rider("rolf"), {"role": "vehicle", "sub": parked}, {"role": "rider"}):
+    for viewer in (ANONYMOUS, rider("rolf"), {"role": "vehicle", "sub": parked}, {"role": "rider"}, NOT_A_BIKE):
         assert ids(bikes.list(bbox=box, viewer=viewer)["items"]) == [parked]
         unboxed = {bike["id"]: bike["location"] for bike in bikes.list(viewer=viewer)["items"]}
         assert unboxed == {parked: point((8, 47)), ridden: None}
@@ -181,7 +183,7 @@ def test_a_bike_in_use_is_near_only_for_those_who_may_know(bikes: Any) -> None:
     bikes.check_out(ridden, new_id(), "rita")
     for viewer in (None, OPERATOR, rider("rita"), {"role": "vehicle", "sub": ridden}):
         assert ids(bikes.near(lat=47, lon=8, status="in_use", viewer=viewer)["items"]) == [ridden]
-    for viewer in (ANONYMOUS, rider("rolf"), {"role": "vehicle", "sub": new_id()}, {"role": "rider"}):
+    for viewer in (ANONYMOUS, rider("rolf"), {"role": "vehicle", "sub": new_id()}, {"role": "rider"}, NOT_A_BIKE):
         assert bikes.near(lat=47, lon=8, status="in_use", viewer=viewer)["items"] == []
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, pool, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,13 +27,12 @@ SOMEBODY = Viewer("rider", "rita")
 def fleet(bike_database_url: str) -> str:
     """A database with 20 000 bikes."""
     query(bike_database_url, FLEET)
-    with create_engine(
-        bike_database_url, poolclass=pool.NullPool, isolation_level="AUTOCOMMIT"
-    ).connect() as connection:
-        connection.execute(text("ANALYZE bikes"))
+    query(bike_database_url, "ANALYZE bikes")
     return bike_database_url
 
 
+# The type of a computed column, which no model has.
+@pytest.mark.filterwarnings("ignore:Did not recognize type 'cube'")
 def test_the_models_are_what_the_migrations_make(bike_database_url: str) -> None:
     assert columns(migrated(bike_database_url, list(Base.metadata.tables))) == columns(Base.metadata)
 

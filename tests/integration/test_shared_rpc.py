@@ -161,7 +161,7 @@ def requests(broker: Broker, callee: ServiceContainer) -> Callable[..., Json]:
 
 
 def test_arguments_and_result_cross_as_they_are(within: Within) -> None:
-    arguments = [1, 2.5, None, True, "Zürich 🚲", [], {"a": [1]}]
+    arguments: list[Any] = [1, 2.5, None, True, "Zürich 🚲", [], {"a": [1]}]
     assert within().echo(*arguments, key=arguments) == {"args": arguments, "kwargs": {"key": arguments}}
 
 

@@ -1,7 +1,7 @@
 """trip_service's positions: a partition a day, made ahead, filled from the default one, dropped when they are old."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -27,10 +27,10 @@ Sessions = Callable[[], AbstractContextManager[Any]]
 
 
 @pytest.fixture
-def url(trip_database_url: str) -> Iterator[str]:
+def url(trip_database_url: str) -> str:
     """A database without trips, positions, and partitions but the default one."""
-    for name in partitions(trip_database_url):
-        query(trip_database_url, f"DROP TABLE {name}")
+    if days := partitions(trip_database_url):
+        query(trip_database_url, f"DROP TABLE {', '.join(days)}")
     query(trip_database_url, "TRUNCATE trips, positions")
     return trip_database_url
 
@@ -113,6 +113,13 @@ def test_retention_drops_whole_days_that_are_past_it(url: str) -> None:
     assert partitions(url) == names(NOW - 35 * DAY, NOW + 7 * DAY)
     keep(url, NOW)
     assert partitions(url) == names(NOW - 35 * DAY, NOW + 7 * DAY)
+
+
+def test_retention_holds_for_positions_of_no_partitions_day_too(url: str) -> None:
+    keep(url, NOW)
+    store(url, *(position(new_id(), when) for when in (NOW - 400 * DAY, NOW - 37 * DAY, NOW - 34 * DAY)))
+    keep(url, NOW, retention=35 * DAY)
+    assert query(url, "SELECT recorded_at FROM positions") == [(NOW - 34 * DAY,)]
 
 
 def test_distances_are_measured_before_their_routes_are_dropped(url: str) -> None:

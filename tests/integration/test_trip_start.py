@@ -126,11 +126,24 @@ def test_one_start_delivered_many_times_at_once_is_one_trip(
 ) -> None:
     trip_id = new_id()
     answers, errors = outcomes([trips.start.call_async(bike_id, rider_id, trip_id=trip_id) for _ in range(10)])
-    # Who meets the winner between its check-out and its commit hears of the rider's trip or waits.
-    assert {type(error) for error in errors} <= {Conflict}
-    assert answers
+    assert errors == []
     assert all(answer == answers[0] for answer in answers)
     assert (trips.get(trip_id)["status"], status(bikes, bike_id)) == ("active", "in_use")
+
+
+def test_a_start_whose_twin_commits_meanwhile_is_the_same_trip(
+    trips: Any, trip_database_url: str, bike_id: str, rider_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trip_id, look = new_id(), Trips.active_of_rider
+
+    def look_after_twin(self: Trips, rider: str) -> Any:
+        with transaction(trip_database_url) as session:
+            Trips(session).start(trip_id, bike_id, rider_id, datetime.now(UTC), ZURICH)
+        return look(self, rider)
+
+    monkeypatch.setattr(Trips, "active_of_rider", look_after_twin)
+    assert trips.start(bike_id, rider_id, trip_id=trip_id) == trips.get(trip_id)
+    assert trips.get(trip_id)["status"] == "active"
 
 
 def test_of_50_concurrent_starts_of_one_bike_just_one_succeeds(bikes: Any, trips: Any, bike_id: str) -> None:

@@ -114,7 +114,7 @@ def test_a_subject_is_any_text_of_1_to_255_characters(value: str) -> None:
     assert Subject().deserialize(value) == value
 
 
-@pytest.mark.parametrize("value", [*NO_STRINGS, "", "a" * 256, "a\x00", "\ud800", "\udfff"])
+@pytest.mark.parametrize("value", [*NO_STRINGS, "", "a" * 256, "a\x00", "\ud800"])
 def test_a_subject_that_cannot_be_stored_is_refused(value: Any) -> None:
     assert not is_subject(value)
     assert messages(Subject(), value)

@@ -1,0 +1,129 @@
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import eventlet
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from shared.errors import Conflict
+from shared.log import WorkerLog, configure, current_request_id, set_request_id
+
+CHANGED = ("nameko.containers", "kombu", "amqp", "alembic")
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What was logged by a service's logging; the test run's own is as it was afterwards."""
+    root, stdout = logging.getLogger(), StringIO()
+    handlers, level = root.handlers, root.level
+    levels = {name: logging.getLogger(name).level for name in CHANGED}
+    root.handlers = []
+    try:
+        with redirect_stdout(stdout):
+            configure("bike_service")
+        yield lambda: [json.loads(line) for line in stdout.getvalue().splitlines()]
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+        for name, its in levels.items():
+            logging.getLogger(name).setLevel(its)
+        set_request_id(None)
+
+
+def worker(request_id: str | None = "r-1") -> Any:
+    class Worker(SimpleNamespace):
+        __hash__ = object.__hash__
+
+    entrypoint = SimpleNamespace(method_name="get")
+    data = {"request_id": request_id}
+    return Worker(service_name="bike_service", entrypoint=entrypoint, call_id_stack=["a", "b"], data=data)
+
+
+def test_a_line_is_one_json_object(lines: Any) -> None:
+    logging.getLogger("some.module").warning("two\nlines of %s", "\ud800 ü", extra={"queue": "q", "retry_in_s": 0.2})
+    [line] = lines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", line.pop("time"))
+    assert line == {
+        "level": "WARNING",
+        "logger": "some.module",
+        "service": "bike_service",
+        "request_id": None,
+        "message": "two\nlines of \ud800 ü",
+        "queue": "q",
+        "retry_in_s": 0.2,
+    }
+
+
+def test_the_time_is_utc(lines: Any) -> None:
+    record = logging.makeLogRecord({"msg": "x", "levelno": logging.INFO, "created": 1_777_636_800.9})
+    logging.getLogger().handle(record)
+    assert lines()[0]["time"] == "2026-05-01T12:00:00Z"
+
+
+def test_nameko_and_the_libraries_do_not_repeat_what_calls_say(lines: Any) -> None:
+    logging.getLogger("nameko.containers").error("error handling worker")
+    for name in ("kombu", "amqp", "alembic.runtime"):
+        logging.getLogger(name).info("chatter")
+    logging.getLogger("any").debug("detail")
+    assert lines() == []
+
+
+def test_each_greenlet_logs_its_own_request(lines: Any) -> None:
+    def work(request_id: str) -> None:
+        set_request_id(request_id)
+        eventlet.sleep(0)
+        logging.getLogger("work").info(request_id)
+        assert current_request_id() == request_id
+
+    for thread in [eventlet.spawn(work, f"r-{number}") for number in range(3)]:
+        thread.wait()
+    assert [(line["message"], line["request_id"]) for line in lines()] == [(f"r-{n}", f"r-{n}") for n in range(3)]
+    assert current_request_id() is None
+
+
+def test_a_line_may_name_another_request(lines: Any) -> None:
+    set_request_id("mine")
+    logging.getLogger("work").info("x", extra={"request_id": "theirs"})
+    assert lines()[0]["request_id"] == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "outcome"),
+    [
+        (None, "INFO", "ok"),
+        (Conflict("Taken."), "INFO", "Conflict"),
+        (ConnectionResetError(), "INFO", "ConnectionResetError"),
+        (OperationalError("SELECT", {}, Exception("away")), "INFO", "OperationalError"),
+        (KeyError("id"), "ERROR", "KeyError"),
+    ],
+)
+def test_a_call_is_one_line_and_only_a_defect_has_a_traceback(
+    lines: Any, error: Exception | None, level: str, outcome: str
+) -> None:
+    log, context = WorkerLog(), worker()
+    log.worker_setup(context)
+    log.worker_result(context, None, None if error is None else (type(error), error, None))
+    [line] = lines()
+    assert (line["message"], line["level"], line["outcome"]) == ("bike_service.get", level, outcome)
+    assert ("exc_info" in line) is (level == "ERROR")
+    assert (line["request_id"], line["call_id_stack"], line["entrypoint"]) == ("r-1", ["a", "b"], "SimpleNamespace")
+    assert 0 <= line["duration_ms"] < 10_000
+
+
+def test_a_call_that_was_never_set_up_is_logged_too(lines: Any) -> None:
+    WorkerLog().worker_result(worker(), None, None)
+    assert lines()[0]["duration_ms"] is None
+
+
+def test_a_worker_without_a_request_does_not_inherit_the_last_one_s(lines: Any) -> None:
+    log = WorkerLog()
+    log.worker_setup(worker("r-1"))
+    assert current_request_id() == "r-1"
+    log.worker_setup(worker(None))
+    assert current_request_id() is None
