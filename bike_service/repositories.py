@@ -137,15 +137,16 @@ class Bikes:
         return changed or bike
 
     def check_out(self, bike_id: str, trip_id: str, rider_id: str) -> Bike | None:
-        """Give an available bike to a trip; None when it is not available. The only judge of who gets the bike."""
-        return self._update(
-            "bike_changed",
-            and_(Bike.id == bike_id, Bike.status == Status.AVAILABLE),
-            status=Status.IN_USE,
-            trip_id=trip_id,
-            rider_id=rider_id,
-            checked_out_at=func.now(),
-        )
+        """Give an available bike to a trip; None when it is not available. The only judge of who gets the bike.
+
+        Raises Conflict, and spoils the transaction, when the trip has another bike.
+        """
+        available = and_(Bike.id == bike_id, Bike.status == Status.AVAILABLE)
+        taker = {"trip_id": trip_id, "rider_id": rider_id, "checked_out_at": func.now()}
+        try:
+            return self._update("bike_changed", available, status=Status.IN_USE, **taker)
+        except IntegrityError:
+            raise Conflict("The trip has another bike.") from None
 
     def check_in(self, bike_id: str, trip_id: str) -> Bike | None:
         """Free the bike that is checked out for just this trip; None when it is not (any more)."""

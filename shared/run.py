@@ -5,7 +5,12 @@ waits for broker and database with a limit, migrates, logs JSON, and ends within
 runner waits for ever on a consumer or a call that cannot finish.
 """
 
-import eventlet
+import warnings
+
+# Its own notice, about the program that imports it, is nothing that whoever runs a service can act on.
+warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+
+import eventlet  # noqa: E402
 
 eventlet.monkey_patch()
 
@@ -44,7 +49,7 @@ class Service:
 
 def load_service(name: str, environ: Mapping[str, str]) -> Service:
     """`<name>.settings` and `<name>.service`; raises ConfigurationError when there are none, or they are wrong."""
-    if not name.isidentifier() or importlib.util.find_spec(name) is None:
+    if not _is_service(name):
         raise settings.ConfigurationError(f"there is no service {name!r}")
     config: dict[str, Any] = {
         "AMQP_URI": settings.amqp_uri(environ),
@@ -55,6 +60,13 @@ def load_service(name: str, environ: Mapping[str, str]) -> Service:
     module = importlib.import_module(f"{name}.service")
     classes = [each for each in vars(module).values() if isinstance(each, type) and getattr(each, "name", None) == name]
     return Service(name, classes[0], config)
+
+
+def _is_service(name: str) -> bool:
+    package = importlib.util.find_spec(name) if name.isidentifier() else None
+    if package is None or package.submodule_search_locations is None:
+        return False
+    return all(importlib.util.find_spec(f"{name}.{module}") for module in ("settings", "service"))
 
 
 def prepare(service: Service, limit_s: float) -> None:

@@ -25,15 +25,16 @@ class WaitedTooLong(Exception):
 def wait_for(what: str, attempt: Callable[[], None], errors: tuple[type[Exception], ...], limit_s: float) -> None:
     """Call `attempt` until it raises none of `errors`; raises WaitedTooLong after `limit_s` seconds."""
     until = time.monotonic() + limit_s
-    failures: tuple[type[Exception], ...] = (*errors, TimeoutError)
+    # Not a TimeoutError: the clients take that for a connection's and try again by themselves.
+    failures: tuple[type[BaseException], ...] = (*errors, eventlet.Timeout)
     backoff = 0.1
     while True:
         try:
             seconds = min(max(until - time.monotonic(), 1.0), ATTEMPT_LIMIT_S)
-            with eventlet.Timeout(seconds, TimeoutError("no answer")):
+            with eventlet.Timeout(seconds):
                 return attempt()
         except failures as error:
-            reason = str(error).strip() or repr(error)
+            reason = "no answer" if isinstance(error, eventlet.Timeout) else str(error).strip() or repr(error)
             if time.monotonic() > until:
                 raise WaitedTooLong(f"{what} did not answer within {limit_s:g} s: {reason}") from error
             log.info("waiting for %s", what, extra={"reason": reason, "retry_in_s": backoff})

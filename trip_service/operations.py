@@ -78,13 +78,15 @@ def end_forgotten(session: Session, trip_id: str, since: datetime, tariff: Tarif
     if trip is None or trip.status != Status.ACTIVE:
         return None
     ended_at, location = trips.last_position(trip, datetime.now(UTC)) or (trip.started_at, trip.start_location)
-    if ended_at >= since and ended_at != trip.started_at:
+    if ended_at >= since:
         return None  # heard of after all, while this waited for the lock
     ending = _ending(trip, ended_at, EndedBy.SYSTEM, location, tariff)
     return schemas.show(trips.finish(trip, "trip_ended", ending))
 
 
-def take_positions(transaction: Transaction, deliveries: Sequence[Delivery]) -> list[DeadLetter]:
+def take_positions(
+    transaction: Transaction, deliveries: Sequence[Delivery], retention: timedelta | None = None
+) -> list[DeadLetter]:
     """Store a batch of messages of positions; what is bad of them becomes dead letters."""
     read = [position_messages.read(delivery) for delivery in deliveries]
     good = [position for found, _ in read for position in found]
@@ -92,7 +94,7 @@ def take_positions(transaction: Transaction, deliveries: Sequence[Delivery]) -> 
         positions.store(session, good)
     if good:
         with transaction() as session:
-            Trips(session).touch_routes(good)
+            Trips(session).touch_routes(good, None if retention is None else _measured_until(retention))
     return [letter for _, bad in read for letter in bad]
 
 
@@ -103,11 +105,16 @@ def keep_house(transaction: Transaction, retention: timedelta | None) -> None:
         with transaction() as session:
             # A distance must be known before its route is dropped.
             trips = Trips(session)
-            while stale := trips.stale_before(now - retention + timedelta(days=1), 100):
+            while stale := trips.stale_before(_measured_until(retention), 100):
                 trips.measure([trip.id for trip in stale])
     with transaction() as session:
         positions.keep_partitions(session, now, retention)
         idempotency.forget_old(session, IdempotencyKey)
+
+
+def _measured_until(retention: timedelta) -> datetime:
+    """Trips that started before this are measured once and for all, a day before their routes are dropped."""
+    return datetime.now(UTC) - retention + timedelta(days=1)
 
 
 def _ending(

@@ -88,9 +88,12 @@ class Renting:
         with self.transaction() as session:
             known = Trips(session).get(trip_id, tombstones=True)
             if known is not None and known.status != Status.VOID:
-                # This very call, delivered twice, has won: its bike must stay checked out.
-                return self._keep(session, known, rider_id, key)
-        self.check_in(bike_id, trip_id)
+                # This very call, delivered twice, has won; while the trip runs its bike stays checked out.
+                answer = self._keep(session, known, rider_id, key)
+        if known is None or known.status != Status.ACTIVE:
+            self.check_in(bike_id, trip_id)
+        if known is not None and known.status != Status.VOID:
+            return answer
         if known is not None:
             raise Unavailable("The start took too long and has been put to rest.", {"retry_after": 1})
         constraint = error.orig.diag.constraint_name if error.orig is not None else None  # type: ignore[attr-defined]

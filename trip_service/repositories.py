@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from shared import outbox
 from shared.fields import Point
@@ -25,6 +26,8 @@ LENGTHS = text("""
         FROM positions
         WHERE positions.bike_id = trips.bike_id AND recorded_at >= trips.started_at
             AND recorded_at <= coalesce(trips.ended_at, 'infinity')
+            -- Said once more with values, so that only the partitions of these days are looked at.
+            AND recorded_at >= :since AND recorded_at <= coalesce(CAST(:until AS timestamptz), 'infinity')
         WINDOW path AS (ORDER BY recorded_at)
     ) AS steps ON true
     WHERE trips.id = ANY(CAST(:ids AS uuid[]))
@@ -43,13 +46,16 @@ LAST_POSITION = text("""
 """)
 TOUCH = text("""
     UPDATE trips SET route_version = route_version + 1
-    WHERE id IN (
-        SELECT trips.id FROM trips
-        JOIN unnest(CAST(:ids AS uuid[]), CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]))
-            AS new (bike_id, first, last) USING (bike_id)
-        WHERE started_at <= last AND coalesce(ended_at, 'infinity') >= first AND status <> 'void'
+    WHERE id = ANY(ARRAY(
+        SELECT trips.id
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]))
+            AS new (bike_id, first, last)
+        JOIN trips ON trips.bike_id = new.bike_id AND trips.status <> 'void'
+            AND tstzrange(started_at, coalesce(ended_at, 'infinity'), '[]') && tstzrange(first, last, '[]')
+            -- The routes of older trips are dropped, and their distances stand.
+        WHERE CAST(:kept_since AS timestamptz) IS NULL OR started_at >= :kept_since
         ORDER BY trips.id FOR UPDATE OF trips
-    )
+    ))
 """)
 FORGOTTEN = text("""
     SELECT id::text FROM trips
@@ -135,8 +141,8 @@ class Trips:
         """Ids of active trips that started before `since` and whose bike has sent no position after it."""
         return self.session.scalars(FORGOTTEN, {"since": since, "limit": limit}).all()
 
-    def touch_routes(self, positions: Sequence[Position]) -> None:
-        """Let the trips that `positions` may belong to be measured anew.
+    def touch_routes(self, positions: Sequence[Position], kept_since: datetime | None) -> None:
+        """Let the trips that `positions` may belong to, of those started after `kept_since`, be measured anew.
 
         Comes after the commit of the positions, in a transaction of its own, so that it sees each trip that did not
         see them.
@@ -146,14 +152,16 @@ class Trips:
             first, last = spans.get(position.bike_id, (position.recorded_at, position.recorded_at))
             spans[position.bike_id] = min(first, position.recorded_at), max(last, position.recorded_at)
         ids, firsts, lasts = list(spans), [s[0] for s in spans.values()], [s[1] for s in spans.values()]
-        self.session.execute(TOUCH, {"ids": ids, "firsts": firsts, "lasts": lasts})
+        spans_by_bike = {"ids": ids, "firsts": firsts, "lasts": lasts, "kept_since": kept_since}
+        self.session.execute(TOUCH, spans_by_bike)
 
     def refresh_distances(self, trips: Sequence[Trip]) -> None:
         """Measure those of `trips` whose route has changed since they were measured."""
         stale = {trip.id: trip for trip in trips if trip.distance_version != trip.route_version}
         if stale:
             for trip_id, distance_m in self.measure(list(stale)).items():
-                stale[trip_id].distance_m = distance_m
+                # Not an assignment: that would be written, without the guard that `measure` writes with.
+                set_committed_value(stale[trip_id], "distance_m", distance_m)
 
     def stale_before(self, moment: datetime, limit: int) -> list[Trip]:
         """Trips started before `moment` whose distance does not follow their route yet."""
@@ -165,9 +173,16 @@ class Trips:
 
         The version is read before the route: what arrives in between makes the trip stale again.
         """
-        query = select(Trip.id, Trip.route_version).where(Trip.id.in_(trip_ids))
-        versions = {row.id: row.route_version for row in self.session.execute(query)}
-        lengths = {trip_id: length for trip_id, length in self.session.execute(LENGTHS, {"ids": trip_ids})}  # noqa: C416
+        query = select(Trip.id, Trip.route_version, Trip.started_at, Trip.ended_at).where(Trip.id.in_(trip_ids))
+        trips = self.session.execute(query).all()
+        ends = [trip.ended_at for trip in trips]
+        span = {
+            "since": min((trip.started_at for trip in trips), default=None),
+            "until": None if None in ends else max(ends, default=None),
+        }
+        versions = {trip.id: trip.route_version for trip in trips}
+        rows = self.session.execute(LENGTHS, {"ids": trip_ids, **span})
+        lengths = {trip_id: length for trip_id, length in rows}  # noqa: C416
         measured = [
             {"key": trip_id, "version": versions[trip_id], "metres": lengths[trip_id]} for trip_id in sorted(versions)
         ]

@@ -138,7 +138,7 @@ class TripService:
 
     @batch_consume(queue_of("trip_service"))
     def take_positions(self, deliveries: Sequence[Delivery]) -> Sequence[DeadLetter]:
-        return operations.take_positions(self.transaction, deliveries)
+        return operations.take_positions(self.transaction, deliveries, self.settings.position_retention)
 
     @timer(interval=10)
     def reconcile(self) -> None:

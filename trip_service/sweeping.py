@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, DomainError, NotFound
 from shared.validation import load
 from trip_service import operations, schemas
 from trip_service.domain import Status, Tariff
@@ -31,15 +31,21 @@ class Sweeper:
         """Release check-outs without an active trip, and check out again the bikes of active trips without one."""
         # The trips are read first: one whose check-out is missing from the later list has really lost it, or ended.
         started_before = datetime.now(UTC) - timedelta(seconds=minimum_age_s)
-        active = [trip for trip in self._active_trips() if trip.started_at <= started_before]
-        checked_out: set[str] = set()
-        for check_out in self._check_outs():
-            checked_out.add(check_out["trip_id"])
-            if check_out["age_s"] >= minimum_age_s:
-                self._release_if_stray(check_out)
-        for trip in active:
-            if trip.id not in checked_out:
-                self._check_out_again(trip)
+        active = {trip.id: trip for trip in self._active_trips()}
+        checked_out = list(self._check_outs())
+        for check_out in checked_out:
+            if check_out["trip_id"] not in active and check_out["age_s"] >= minimum_age_s:
+                self._try(self._release_if_stray, check_out)
+        for trip_id in active.keys() - {check_out["trip_id"] for check_out in checked_out}:
+            if active[trip_id].started_at <= started_before:
+                self._try(self._check_out_again, active[trip_id])
+
+    def _try(self, mend: Callable[[Any], None], what: Any) -> None:
+        """One that cannot be mended now must not keep the others from it; the next sweep tries again."""
+        try:
+            mend(what)
+        except DomainError as error:
+            log.warning("a check-out could not be put right", extra={"reason": str(error)})
 
     def _active_trips(self) -> Iterator[Trip]:
         after: str | None = None

@@ -213,3 +213,10 @@ def test_an_event_that_cannot_be_understood_is_a_dead_letter(
     assert status(bikes, rented) == "in_use"
     broker.publish("trip_service.events", event_type, payload)
     eventually(lambda: status(bikes, rented) == "available")
+
+
+def test_a_trip_has_one_bike(bikes: Any, rented: Json) -> None:
+    second = bikes.add()["id"]
+    with pytest.raises(Conflict):
+        bikes.check_out(second, rented["id"], "rita")
+    assert bikes.get(second)["status"] == "available"

@@ -1,4 +1,4 @@
-"""The outbox and its relay: an event is published if and only if its change is committed. The inbox: handled once."""
+"""The outbox and its relay: an event is published if and only if its change is committed."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from shared.outbox import OutboxRelay, record
 from tests.conftest import PrivateParts, unique_name
 from tests.integration import builders
 from tests.integration.broker import Broker
-from tests.integration.shared_tables import Base, Inbox, Outbox, create, transaction
+from tests.integration.shared_tables import Base, Outbox, create, transaction
 from tests.integration.tcp_proxy import TcpProxy, in_front_of
 from tests.waiting import eventually
 
@@ -53,7 +53,6 @@ def database_url(private_parts: PrivateParts) -> str:
 def url(database_url: str) -> str:
     with transaction(database_url) as session:
         session.execute(delete(Outbox))
-        session.execute(delete(Inbox))
     return database_url
 
 
@@ -263,41 +262,3 @@ def test_what_is_new_does_not_wait_for_the_end_of_a_backlog(
     relay()
     eventually(lambda: len(watch.numbers()) == 100)
     assert 99 in watch.numbers()[:20]
-
-
-def test_an_event_counts_as_handled_once_for_each_handler(url: str) -> None:
-    with transaction(url) as session:
-        assert inbox.first_time(session, Inbox, "e1", "one")
-        assert inbox.first_time(session, Inbox, "e1", "other")
-        assert inbox.first_time(session, Inbox, "e2", "one")
-        assert not inbox.first_time(session, Inbox, "e1", "one")
-    with transaction(url) as session:
-        assert not inbox.first_time(session, Inbox, "e1", "one")
-
-
-def test_an_event_whose_effect_was_rolled_back_is_not_handled(url: str) -> None:
-    with transaction(url) as session:
-        assert inbox.first_time(session, Inbox, "e1", "one")
-        session.rollback()
-    with transaction(url) as session:
-        assert inbox.first_time(session, Inbox, "e1", "one")
-
-
-def test_of_concurrent_handlings_of_an_event_one_is_the_first(url: str) -> None:
-    def handle(_: int) -> bool:
-        with transaction(url) as session:
-            first = inbox.first_time(session, Inbox, "e1", "one")
-            eventlet.sleep(0)
-            return first
-
-    assert sorted(eventlet.GreenPool().imap(handle, range(10))) == [False] * 9 + [True]
-
-
-def test_only_old_entries_of_the_inbox_are_forgotten(url: str) -> None:
-    with transaction(url) as session:
-        inbox.first_time(session, Inbox, "new", "one")
-        session.add(Inbox(event_id="old", handler="one", handled_at=datetime(2020, 1, 1, tzinfo=UTC)))
-    with transaction(url) as session:
-        inbox.forget_old(session, Inbox)
-    with transaction(url) as session:
-        assert [row.event_id for row in session.scalars(select(Inbox))] == ["new"]

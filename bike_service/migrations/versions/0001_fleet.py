@@ -74,6 +74,8 @@ def upgrade() -> None:
             PRIMARY KEY (subject, key)
         )
     """)
+    op.execute("CREATE INDEX inbox_by_age ON inbox (handled_at)")
+    op.execute("CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at)")
 
 
 def downgrade() -> None:

@@ -7,6 +7,7 @@ down_revision = None
 
 
 def upgrade() -> None:
+    op.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
     op.execute("""
         CREATE TABLE trips (
             id uuid PRIMARY KEY,
@@ -37,6 +38,12 @@ def upgrade() -> None:
     op.execute("CREATE INDEX trips_newest ON trips (started_at DESC, id DESC)")
     op.execute("CREATE INDEX trips_newest_of_bike ON trips (bike_id, started_at DESC, id DESC)")
     op.execute("CREATE INDEX trips_newest_of_rider ON trips (rider_id, started_at DESC, id DESC)")
+    op.execute("CREATE INDEX trips_newest_of_status ON trips (status, started_at DESC, id DESC)")
+    # The trips that positions of some time may belong to, however many trips a bike has had.
+    op.execute("""
+        CREATE INDEX trips_by_time ON trips
+        USING gist (bike_id, tstzrange(started_at, coalesce(ended_at, 'infinity'), '[]')) WHERE status <> 'void'
+    """)
     op.execute("CREATE INDEX trips_stale ON trips (started_at) WHERE distance_version <> route_version")
     op.execute("""
         CREATE TABLE positions (
@@ -85,6 +92,7 @@ def upgrade() -> None:
             PRIMARY KEY (subject, key)
         )
     """)
+    op.execute("CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at)")
 
 
 def downgrade() -> None:
