@@ -75,8 +75,7 @@ class Bikes:
                 raise
             raise self._names_taken(bikes) from None
         found = self._by_ids(row["id"] for row in rows)
-        for bike_id in added:
-            self._record("bike_added", found[bike_id])
+        self._record("bike_added", [found[bike_id] for bike_id in added], now)
         return [found[row["id"]] for row in rows]
 
     def _names_taken(self, bikes: Sequence[dict[str, Any]]) -> Conflict:
@@ -211,11 +210,11 @@ class Bikes:
         options = {"populate_existing": True, "synchronize_session": False}
         bike = self.session.scalars(statement.execution_options(**options)).one_or_none()
         if bike is not None:
-            self._record(event_type, bike)
+            self._record(event_type, [bike], bike.updated_at)
         return bike
 
-    def _record(self, event_type: str, bike: Bike) -> None:
-        outbox.record(self.session, Outbox, event_type, event_data(bike), bike.updated_at)
+    def _record(self, event_type: str, bikes: Iterable[Bike], occurred_at: datetime) -> None:
+        outbox.record(self.session, Outbox, event_type, [event_data(bike) for bike in bikes], occurred_at)
 
 
 def _row(bike: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from marshmallow import ValidationError, fields, validate
 from bike_service.domain import Status, Viewer
 from bike_service.models import Bike
 from shared.fields import GeoPoint, Number, Subject, Text, UTCDateTime, UUIDText, format_time
+from shared.long_list import LongList
 from shared.paging import DEFAULT_LIMIT, MAX_LIMIT
 from shared.validation import StrictSchema
 
@@ -34,7 +35,7 @@ class AddSchema(StrictSchema):
 class AddManySchema(StrictSchema):
     """Arguments of `add_many`."""
 
-    bikes = fields.List(fields.Nested(NewBikeSchema), required=True, validate=validate.Length(1, MAX_BATCH))
+    bikes = LongList(fields.Nested(NewBikeSchema), required=True, maximum=MAX_BATCH)
 
 
 class ViewerSchema(StrictSchema):

@@ -160,7 +160,7 @@ class BikeService:
         with self.db.get_session() as session:
             return operations.take_positions(session, deliveries)
 
-    @timer(interval=3600)
+    @timer(interval=300)
     def forget_old(self) -> None:
         with self.db.get_session() as session:
             operations.forget_old(session)

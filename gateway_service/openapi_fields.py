@@ -5,9 +5,9 @@ from typing import Any
 
 from marshmallow import fields
 
-from gateway_service.positions import LongList
 from gateway_service.query_fields import BoundingBox, DecimalNumber, WholeNumber
 from shared.fields import GeoPoint, Number, Subject, Text, UTCDateTime, UUIDText
+from shared.long_list import LongList
 
 POINT: dict[str, Any] = {
     "type": "object",

@@ -1,15 +1,15 @@
 """Positions over HTTP: validated in slices, judged by age, and published as one message."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import eventlet
-from marshmallow import ValidationError, fields
+from marshmallow import fields
 
 from shared import http_json
 from shared.errors import Invalid
 from shared.fields import format_time
+from shared.long_list import SLICE, LongList
 from shared.positions import (
     EXCHANGE,
     FLEET_KEY,
@@ -22,34 +22,7 @@ from shared.positions import (
 )
 from shared.validation import StrictSchema
 
-SLICE = 100
 NUMBERS = ("battery_percent", "speed_mps", "accuracy_m")
-
-
-class LongList(fields.List):
-    """A list that lets other requests run while it is validated, and is not validated at all when too long."""
-
-    def __init__(self, inner: Any, *, maximum: int, **kwargs: Any) -> None:
-        super().__init__(inner, **kwargs)
-        self.maximum = maximum
-
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
-        if not isinstance(value, list):
-            raise self.make_error("invalid")
-        if not 1 <= len(value) <= self.maximum:
-            raise ValidationError(f"Length must be between 1 and {self.maximum}.")
-        result: list[Any] = []
-        errors: dict[int, Any] = {}
-        for start in range(0, len(value), SLICE):
-            try:
-                result += super()._deserialize(value[start : start + SLICE], attr, data, **kwargs)
-            except ValidationError as error:
-                by_index: Any = error.messages
-                errors |= {start + index: messages for index, messages in by_index.items()}
-            eventlet.sleep(0)
-        if errors:
-            raise ValidationError(errors)
-        return result
 
 
 class BikeReportSchema(StrictSchema):

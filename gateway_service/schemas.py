@@ -6,6 +6,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from gateway_service.query_fields import BoundingBox, DecimalNumber, WholeNumber
 from shared.fields import GeoPoint, Money, Number, Subject, Text, UTCDateTime, UUIDText
+from shared.long_list import LongList
 from shared.paging import DEFAULT_LIMIT, MAX_LIMIT
 from shared.validation import StrictSchema
 
@@ -33,7 +34,7 @@ class NewBikeSchema(StrictSchema):
 class NewBikesSchema(StrictSchema):
     """Bikes to add together: all or none."""
 
-    bikes = fields.List(fields.Nested(NewBikeSchema), required=True, validate=validate.Length(1, MAX_BATCH))
+    bikes = LongList(fields.Nested(NewBikeSchema), required=True, maximum=MAX_BATCH)
 
 
 class BikeChangeSchema(StrictSchema):

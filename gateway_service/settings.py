@@ -13,6 +13,8 @@ from shared.jwt import Verifier
 from shared.rate_limit import RateLimit, TrustedProxies
 
 DEFAULT_ADDRESS = "127.0.0.1:8000"
+# As many as the server takes connections, so that a slow service cannot take the worker that `/ping` needs.
+DEFAULT_MAX_WORKERS = 1000
 ADDRESS = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 
@@ -47,6 +49,7 @@ def nameko_config(environ: Mapping[str, str]) -> dict[str, Any]:
         "SETTINGS": settings,
         "HTTP_POLICY": settings.policy,
         "WEB_SERVER_ADDRESS": settings.address,
+        "max_workers": config.whole_number(environ, "MAX_WORKERS", DEFAULT_MAX_WORKERS, 1, 10_000),
     }
 
 

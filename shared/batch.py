@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import amqp
 import eventlet
 from eventlet.event import Event
 from eventlet.queue import Empty, LightQueue
-from kombu import Consumer, Queue
-from kombu.message import Message
+from kombu import Queue
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint
 
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 SUSPICIOUS_DELIVERIES = 2
 REQUEST_ID = "nameko.request_id"
 MAX_PAUSE_S = 5.0
+CAREFUL_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,23 @@ class Delivery:
     content_encoding: str | None = None
 
     @classmethod
-    def of(cls, message: Message) -> "Delivery":
+    def of(cls, message: amqp.Message) -> "Delivery":
+        """Nothing of it is decoded: kombu would also decompress, without a limit, whatever a header tells it to."""
+        properties = message.properties
         return cls(
             body=raw_body(message),
             routing_key=message.delivery_info.get("routing_key", ""),
-            timestamp=message.properties.get("timestamp"),
-            headers=dict(message.headers or {}),
-            content_type=message.content_type,
-            content_encoding=message.content_encoding,
+            timestamp=properties.get("timestamp"),
+            headers=dict(properties.get("application_headers") or {}),
+            content_type=properties.get("content_type"),
+            content_encoding=properties.get("content_encoding"),
         )
+
+    @property
+    def deliveries(self) -> int:
+        """How often the broker has delivered it before, without an answer."""
+        count = self.headers.get("x-delivery-count", 0)
+        return count if isinstance(count, int) else 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ class BatchConsumer(Entrypoint):
         self.queue = queue
         self.max_messages, self.max_bytes, self.max_wait = max_messages, max_bytes, max_wait
         self._stopping = False
+        self._careful_until = 0.0
         self._main: Any = None
 
     def start(self) -> None:
@@ -107,18 +117,29 @@ class BatchConsumer(Entrypoint):
                 )
                 eventlet.sleep(backoff)
                 backoff = min(backoff * 2, MAX_BACKOFF)
+            except Exception:
+                # A message that the client library cannot read. One at a time, so that the delivery limit sends it
+                # to the dead letters alone.
+                log.exception("a message cannot be received", extra={"queue": self.queue.name})
+                self._careful_until = time.monotonic() + CAREFUL_S
+                eventlet.sleep(0.1)
+
+    def _is_careful(self) -> bool:
+        return time.monotonic() < self._careful_until
 
     def _consume(self, conn: Any) -> None:
         declare(conn, [self.queue, dead_letter_queue(self.queue)])
         arrived: LightQueue = LightQueue()
         channel = conn.channel()
-        # One batch is handled while the next is gathered.
-        channel.basic_qos(0, 2 * self.max_messages, False)
-        consumer = Consumer(channel, [self.queue], on_message=arrived.put, auto_declare=False)
-        consumer.consume()
+        channel.auto_decode = False
+        channel.basic_qos(0, 1 if self._is_careful() else self.max_messages, False)
+        channel.basic_consume(self.queue.name, callback=arrived.put)
+        careful = self._is_careful()
         handler = eventlet.spawn(self._handle_batches, arrived, channel)
         try:
             while not handler.dead:
+                if careful and not self._is_careful():
+                    raise ConnectionAbortedError("consuming in full again")
                 try:
                     conn.drain_events(timeout=0.5)
                 except TimeoutError:
@@ -133,16 +154,16 @@ class BatchConsumer(Entrypoint):
             if not batch:
                 continue
             deliveries = [Delivery.of(message) for message in batch]
-            if any((m.headers or {}).get("x-delivery-count", 0) >= SUSPICIOUS_DELIVERIES for m in batch):
+            if any(delivery.deliveries >= SUSPICIOUS_DELIVERIES for delivery in deliveries):
                 for message, delivery in zip(batch, deliveries, strict=True):
                     self._handle([delivery])
-                    settle(message.ack)
+                    settle(partial(channel.basic_ack, message.delivery_tag))
             else:
                 self._handle(deliveries)
                 settle(partial(channel.basic_ack, batch[-1].delivery_tag, multiple=True))
 
-    def _gather(self, arrived: LightQueue) -> list[Message]:
-        batch: list[Message] = []
+    def _gather(self, arrived: LightQueue) -> list[amqp.Message]:
+        batch: list[amqp.Message] = []
         size, until = 0, time.monotonic() + 0.5
         while len(batch) < self.max_messages and size < self.max_bytes:
             try:

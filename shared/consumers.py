@@ -6,6 +6,7 @@ It also lets kombu acknowledge, and so lose, a message whose body cannot be deco
 """
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ from shared.amqp import BROKER_ERRORS, connection
 log = logging.getLogger(__name__)
 
 MAX_BACKOFF = 2.0
+CAREFUL_S = 30.0
 
 
 def settle(action: Any) -> None:
@@ -37,8 +39,34 @@ def raw_body(message: Message) -> bytes:
     return body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body)
 
 
+def _received(channel: Any, raw: Any) -> Message:
+    """The message as it came: kombu would decompress it, without a limit, and acknowledge what it cannot."""
+    headers = raw.properties.get("application_headers")
+    if headers:
+        headers.pop("compression", None)
+    message: Message = channel.Message(raw, channel=channel)
+    return message
+
+
 class QueueConsumer(NamekoQueueConsumer):
     """Consumes for all providers of a container on one connection; reconnects within seconds."""
+
+    _careful_until = 0.0
+
+    @property
+    def prefetch_count(self) -> int:
+        return 1 if self._careful_until else int(self.container.max_workers)
+
+    def run(self, **kwargs: Any) -> None:
+        while not self.should_stop:
+            try:
+                super().run(**kwargs)
+            except Exception:
+                # A message that the client library cannot read. One at a time, so that the delivery limit of its
+                # queue sends it to the dead letters alone.
+                log.exception("a message cannot be received")
+                self._careful_until = time.monotonic() + CAREFUL_S
+                eventlet.sleep(0.1)
 
     @property
     def connection(self) -> Connection:
@@ -71,6 +99,8 @@ class QueueConsumer(NamekoQueueConsumer):
             self.should_stop = True
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> Any:
+        channel.auto_decode = False
+        channel.message_to_python = partial(_received, channel)
         for provider in self._providers:
             consumer = consumer_cls(
                 queues=[provider.queue], on_message=partial(self._on_message, provider), accept=self.accept
@@ -78,6 +108,12 @@ class QueueConsumer(NamekoQueueConsumer):
             consumer.qos(prefetch_count=self.prefetch_count)
             self._consumers[provider] = consumer
         return self._consumers.values()
+
+    def on_iteration(self) -> None:
+        super().on_iteration()
+        if self._careful_until and time.monotonic() >= self._careful_until:
+            self._careful_until = 0.0
+            raise ConnectionAbortedError("consuming in full again")
 
     def _on_message(self, provider: Any, message: Message) -> None:
         self.container.spawn_managed_thread(

@@ -8,6 +8,8 @@ from nameko_sqlalchemy import Database as NamekoDatabase
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
+from shared.green_postgres import LimitedConnection
+
 DB_URIS = "DB_URIS"
 CONNECT_TIMEOUT_S = 3
 
@@ -21,7 +23,7 @@ def engine_options(application_name: str) -> dict[str, Any]:
         "pool_recycle": 1800,
         # A connection that died in the pool is replaced before it costs a rider a 503.
         "pool_pre_ping": True,
-        # Riders and where they are have no place in logs.
+        # The values of a statement have no place in logs: names, places, kept answers.
         "hide_parameters": True,
         "connect_args": {
             "application_name": application_name,
@@ -29,6 +31,8 @@ def engine_options(application_name: str) -> dict[str, Any]:
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+            "connection_factory": LimitedConnection,
             "options": "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000"
             " -c idle_in_transaction_session_timeout=30000",
         },

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import amqp.serialization
+
 from shared.fields import format_time
 from shared.publisher import JSON, SharedPublisher
 from shared.topology import DEAD_SUFFIX
 
 REASON = "x-dead-letter-reason"
 DETAIL = "x-dead-letter-detail"
+# The broker closes a connection over a message whose headers do not fit into one frame (131 072 bytes).
+MAX_FOREIGN_HEADERS = 16_384
 
 
 def publish(
@@ -35,14 +39,25 @@ def publish(
         queue + DEAD_SUFFIX,
         body,
         headers={
-            **headers,
+            **bounded(headers),
             REASON: reason,
             DETAIL: detail[:1000],
             "x-dead-lettered-at": format_time(datetime.now(UTC)),
-            "x-original-routing-key": origin,
+            "x-original-routing-key": origin[:255],
         },
         content_type=content_type or JSON,
         content_encoding=content_encoding or "utf-8",
         timestamp=timestamp,
         timeout=10,
     )
+
+
+def bounded(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """`headers` if they can be sent again with ours beside them, else a note in their place."""
+    try:
+        size = len(amqp.serialization.dumps("F", [dict(headers)]))
+    except Exception as error:  # a table that was read need not be one that can be written
+        return {"x-original-headers": f"left out: {error!r}"[:1000]}
+    if size > MAX_FOREIGN_HEADERS:
+        return {"x-original-headers": f"left out: {size} bytes"}
+    return dict(headers)

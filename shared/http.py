@@ -125,8 +125,6 @@ class HttpEntrypoint(HttpRequestHandler):
             )
 
     def _query(self, text: str) -> dict[str, Any]:
-        if not self.route.is_versioned:
-            return {}
         try:
             pairs = parse_qsl(
                 text, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MAX_QUERY_FIELDS

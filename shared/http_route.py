@@ -67,7 +67,7 @@ class Route:
 
     def all_errors(self) -> list[int]:
         """Every error status that a caller can meet by design, in order."""
-        statuses = set(self.errors)
+        statuses = {*self.errors, 422}
         if self.is_versioned:
             statuses |= {400, 401, 429, 503, 504}
         if self.roles is not None:
@@ -75,9 +75,7 @@ class Route:
         if self.parameters:
             statuses.add(404)
         if self.body is not None:
-            statuses |= {408, 413, 415, 422}
-        if self.query is not None or self.is_versioned:
-            statuses.add(422)
+            statuses |= {408, 413, 415}
         if self.takes_idempotency_key:
             statuses.add(409)
         return sorted(statuses)

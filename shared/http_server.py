@@ -31,7 +31,7 @@ SPARE_FILES = 64
 BACKLOG = 1024
 SOCKET_TIMEOUT_S = 30
 KEEP_ALIVE_S = 75
-DRAIN_S = 8
+DRAIN_S = 7
 DEFAULT_ADDRESS = "127.0.0.1:8000"
 # The process is out of something that closing connections gives back.
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -105,7 +105,7 @@ class HttpServer(WebServer):
         """Accept connections, no more at once than there is room for."""
         while True:
             if self._room.locked():
-                self._close_longest_idle()
+                self._close_an_idle()
             self._room.acquire()
             try:
                 sock, address = self._sock.accept()
@@ -113,7 +113,7 @@ class HttpServer(WebServer):
                 self._room.release()
                 if error.errno in EXHAUSTED:
                     log.warning("no connection can be accepted", extra={"reason": str(error)})
-                    self._close_longest_idle()
+                    self._close_an_idle()
                     eventlet.sleep(0.1)
                 elif error.errno not in ABORTED:
                     raise
@@ -136,7 +136,7 @@ class HttpServer(WebServer):
             self._connections.pop(id(state), None)
             self._room.release()
 
-    def _close_longest_idle(self) -> None:
+    def _close_an_idle(self) -> None:
         for state in self._connections.values():
             if state[2] == wsgi.STATE_IDLE and not _has_input(state[1]):
                 state[2] = wsgi.STATE_CLOSE
@@ -144,7 +144,7 @@ class HttpServer(WebServer):
                 return
 
     def drain(self) -> None:
-        """Accept no more, close what is idle, and return once what runs is answered, in 8 s at most.
+        """Accept no more, close what is idle, and return once what runs is answered, in 7 s at most.
 
         Entrypoints call this when they stop: then the container still has its dependencies.
         """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import DateTime, Text, delete, func, select, update
+from sqlalchemy import DateTime, Text, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -22,7 +22,7 @@ from shared.errors import Conflict, DomainError, Invalid
 KEEP = timedelta(hours=24)
 # Longer than any attempt's deadline; after it an attempt that has not answered is taken for dead.
 LEASE = timedelta(seconds=10)
-KEPT_ERRORS = (errors.NotFound, errors.Conflict, errors.Invalid)
+SLICE = 50_000
 
 
 class IdempotencyMixin:
@@ -124,5 +124,6 @@ def rename(session: Session, table: type[Any], subject: str, key: str, resource_
 
 
 def forget_old(session: Session, table: type[Any]) -> None:
-    """Delete records older than KEEP."""
-    session.execute(delete(table).where(table.created_at < func.clock_timestamp() - KEEP))
+    """Delete records older than KEEP, at most SLICE of them."""
+    old = select(table.subject, table.key).where(table.created_at < func.now() - KEEP).limit(SLICE)
+    session.execute(delete(table).where(tuple_(table.subject, table.key).in_(old)))

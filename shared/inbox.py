@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from marshmallow import fields, validate
-from sqlalchemy import DateTime, Text, delete, func
+from sqlalchemy import DateTime, Text, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -14,6 +14,7 @@ from shared.validation import StrictSchema, load
 
 # Longer than the broker and the outbox can hold a copy back by themselves.
 KEEP = timedelta(days=14)
+SLICE = 50_000
 
 
 class InboxMixin:
@@ -49,5 +50,6 @@ def first_time(session: Session, inbox: type[Any], event_id: str, handler: str) 
 
 
 def forget_old(session: Session, inbox: type[Any]) -> None:
-    """Delete what is older than KEEP."""
-    session.execute(delete(inbox).where(inbox.handled_at < func.now() - KEEP))
+    """Delete what is older than KEEP, at most SLICE of it."""
+    old = select(inbox.event_id, inbox.handler).where(inbox.handled_at < func.now() - KEEP).limit(SLICE)
+    session.execute(delete(inbox).where(tuple_(inbox.event_id, inbox.handler).in_(old)))

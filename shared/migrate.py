@@ -6,15 +6,20 @@
 import importlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from alembic import command, context
 from alembic.config import Config
-from sqlalchemy import MetaData, create_engine, pool, text
+from sqlalchemy import Connection, MetaData, create_engine, pool, text
+
+from shared.wait import wait_for
 
 # Any number, the same everywhere: it names the lock that one migrating process holds.
 ADVISORY_LOCK = 7_245_801
+# As long as a migration of large tables may take.
+LOCK_LIMIT_S = 3600.0
 
 
 def alembic_config(service: str, url: str) -> Config:
@@ -34,18 +39,32 @@ def upgrade(service: str, url: str) -> None:
 def run_environment(metadata: MetaData) -> None:
     """The body of a service's `migrations/env.py`."""
     url = context.config.attributes["url"]
-    engine = create_engine(url, poolclass=pool.NullPool)
+    engine = create_engine(url, poolclass=pool.NullPool, hide_parameters=True)
     with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
-        connection.commit()
+        wait_for("the migration that another process runs", partial(_lock, connection), (_Busy,), LOCK_LIMIT_S)
         try:
+            # Rather fail, and start again, than keep everybody waiting behind a lock that is waited for.
+            connection.execute(text("SET lock_timeout = '30s'"))
+            connection.commit()
             context.configure(connection=connection, target_metadata=metadata)
             with context.begin_transaction():
                 context.run_migrations()
             connection.commit()
         finally:
+            connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
             connection.commit()
+
+
+class _Busy(Exception):
+    """Another process holds the lock."""
+
+
+def _lock(connection: Connection) -> None:
+    taken = connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+    connection.commit()
+    if not taken:
+        raise _Busy("it is still running")
 
 
 def main(arguments: list[str]) -> Any:

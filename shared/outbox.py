@@ -8,6 +8,7 @@ table: each takes rows that no other holds (`FOR UPDATE SKIP LOCKED`), with many
 import json
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,8 +51,16 @@ class OutboxMixin:
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
-def record(session: Session, outbox: type[Any], event_type: str, data: dict[str, Any], occurred_at: datetime) -> None:
-    """Add an event to the transaction of `session`; `data` is JSON-safe and holds its `revision`."""
+def record(
+    session: Session, outbox: type[Any], event_type: str, items: Sequence[dict[str, Any]], occurred_at: datetime
+) -> None:
+    """Add an event for each of `items` to the transaction of `session`; each is JSON-safe and holds its `revision`."""
+    if items:
+        session.execute(insert(outbox).values([_row(event_type, data, occurred_at) for data in items]))
+        event.listen(session, "after_commit", _wake, once=True)
+
+
+def _row(event_type: str, data: dict[str, Any], occurred_at: datetime) -> dict[str, Any]:
     event_id = str(uuid.uuid4())
     payload = {
         "id": event_id,
@@ -60,14 +69,12 @@ def record(session: Session, outbox: type[Any], event_type: str, data: dict[str,
         "version": EVENT_VERSION,
         "data": data,
     }
-    row = {
+    return {
         "event_id": event_id,
         "type": event_type,
         "payload": json.dumps(payload),
         "request_id": current_request_id(),
     }
-    session.execute(insert(outbox).values(row))
-    event.listen(session, "after_commit", _wake, once=True)
 
 
 def _wake(*_: Any) -> None:

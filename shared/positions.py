@@ -8,7 +8,6 @@ import re
 from datetime import datetime, timedelta
 
 from kombu import Exchange, Queue
-from marshmallow import fields, validate
 
 from shared.fields import GeoPoint, Number, UTCDateTime, UUIDText
 from shared.topology import dead_letter_queue, durable_queue
@@ -54,22 +53,6 @@ class FleetPositionSchema(PositionSchema):
     """One position of the bike that it names."""
 
     bike_id = UUIDText(required=True)
-
-
-class BikePositionsSchema(StrictSchema):
-    """The body of `POST /v1/bikes/{id}/positions`."""
-
-    positions = fields.List(
-        fields.Nested(PositionSchema), required=True, validate=validate.Length(1, MAX_POSITIONS_PER_BIKE)
-    )
-
-
-class FleetPositionsSchema(StrictSchema):
-    """The body of `POST /v1/positions`, and of a message."""
-
-    positions = fields.List(
-        fields.Nested(FleetPositionSchema), required=True, validate=validate.Length(1, MAX_POSITIONS)
-    )
 
 
 def age_problem(recorded_at: datetime, accepted_at: datetime) -> str | None:

@@ -16,17 +16,20 @@ from itertools import takewhile
 from typing import Any
 
 import amqp
+import amqp.serialization
 import eventlet
 from eventlet.event import Event
-from eventlet.queue import LightQueue
+from eventlet.queue import Empty, LightQueue
 from nameko.extensions import DependencyProvider, SharedExtension
 
-from shared.amqp import BROKER_ERRORS, HEARTBEAT, connection
+from shared.amqp import HEARTBEAT, connection
 from shared.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 MAX_BACKOFF = 2.0
+CONNECT_LIMIT_S = 10
+MAX_HEADERS = 65_536
 PERSISTENT, TRANSIENT = 2, 1
 JSON = "application/json"
 
@@ -72,6 +75,7 @@ class _Link:
         self._unconfirmed: dict[int, _Outgoing] = {}
         self._by_id: dict[str, _Outgoing] = {}
         self._tag = 0
+        self.broken: Exception | None = None
 
     def send(self, item: _Outgoing) -> None:
         self._tag += 1
@@ -90,6 +94,8 @@ class _Link:
         while True:
             with contextlib.suppress(TimeoutError):
                 self._transport.drain_events(timeout=1)
+            if self.broken is not None:
+                raise ConnectionError("a message could not be sent") from self.broken
             if self._transport.bytes_recv != received:
                 received, since = self._transport.bytes_recv, time.monotonic()
             elif time.monotonic() - since > 2 * HEARTBEAT:
@@ -182,7 +188,9 @@ class ConfirmingPublisher:
 
         Raises Unroutable (a kind of Unavailable) when it is `mandatory` and no queue took it, Unavailable when the
         broker is away, refuses it, or has not confirmed within `timeout` seconds (it may have it all the same).
+        Raises ValueError for headers that cannot be sent: they would cost everybody the connection.
         """
+        _check_headers(headers or {})
         properties: dict[str, Any] = {
             "content_type": content_type,
             "content_encoding": content_encoding,
@@ -210,11 +218,12 @@ class ConfirmingPublisher:
             while True:
                 error: Exception = ConnectionError("never connected")
                 try:
-                    link = _Link(self._uri)
+                    with eventlet.Timeout(CONNECT_LIMIT_S, ConnectionError("the broker has gone silent")):
+                        link = _Link(self._uri)
                     self._connected, backoff = True, 0.1
                     log.info("publisher connected")
                     self._serve(link)
-                except BROKER_ERRORS as exc:
+                except Exception as exc:  # also what an odd frame provokes: without this loop nothing is published
                     error = exc
                 self._connected = False
                 log.warning("publisher lost the broker", extra={"reason": repr(error), "retry_in_s": backoff})
@@ -228,32 +237,24 @@ class ConfirmingPublisher:
 
     def _serve(self, link: _Link) -> None:
         writer = eventlet.spawn(self._write, link)
-        heart = eventlet.spawn(self._beat, link)
         try:
             link.read()
         finally:
             writer.kill()
-            heart.kill()
 
     def _write(self, link: _Link) -> None:
-        while True:
-            item = self._outgoing.get()
-            if item.abandoned:
-                continue
-            try:
-                link.send(item)
-            except BROKER_ERRORS as error:
-                # The reader sees the same loss and reconnects; this message may or may not have left.
-                item.settle(_away(error))
-
-    def _beat(self, link: _Link) -> None:
-        while True:
-            eventlet.sleep(1)
-            try:
-                link.send_heartbeat()
-            except BROKER_ERRORS as error:
-                log.debug("heartbeat failed: %r", error)  # the reader ends the link
-                return
+        try:
+            while True:
+                try:
+                    item = self._outgoing.get(timeout=1)
+                except Empty:
+                    link.send_heartbeat()
+                    continue
+                if not item.abandoned:
+                    link.send(item)
+        except Exception as error:
+            # Whatever it was: tags and confirms may not agree any more, so the reader ends this link.
+            link.broken = error
 
     def _fail_all(self, link: _Link | None) -> None:
         error = _away(None)
@@ -261,6 +262,15 @@ class ConfirmingPublisher:
             link.close(error)
         while not self._outgoing.empty():
             self._outgoing.get_nowait().settle(error)
+
+
+def _check_headers(headers: Mapping[str, Any]) -> None:
+    try:
+        size = len(amqp.serialization.dumps("F", [dict(headers)]))
+    except Exception as error:
+        raise ValueError(f"headers that AMQP has no type for: {error!r}") from None
+    if size > MAX_HEADERS:
+        raise ValueError(f"headers of {size} bytes, more than {MAX_HEADERS}")
 
 
 def _away(cause: Exception | None) -> Unavailable:

@@ -5,15 +5,15 @@ waits for broker and database with a limit, migrates, logs JSON, and ends within
 runner waits for ever on a consumer or a call that cannot finish.
 """
 
-import warnings
-
-# Its own notice, about the program that imports it, is nothing that whoever runs a service can act on.
-warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
-
-import eventlet  # noqa: E402
+import eventlet
 
 eventlet.monkey_patch()
 
+from shared import green_postgres  # noqa: E402
+
+green_postgres.install()
+
+import contextlib  # noqa: E402
 import importlib  # noqa: E402
 import importlib.util  # noqa: E402
 import logging  # noqa: E402
@@ -33,7 +33,9 @@ from shared.wait import DEFAULT_LIMIT_S, WaitedTooLong, wait_for_broker, wait_fo
 
 log = logging.getLogger(__name__)
 
-DRAIN_LIMIT_S = 9.0
+DRAIN_LIMIT_S = 8.0
+# The hub does not notice a signal while it waits for a socket; this wakes it up.
+WAKE_S = 0.25
 # A worker mostly waits, for a reply or a database; what is more than this waits in its queue.
 DEFAULT_MAX_WORKERS = 100
 
@@ -119,11 +121,10 @@ def serve(service: Service) -> int:
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, on_signal)
     eventlet.spawn_n(live)
-    while True:
-        try:
-            return int(ended.wait())
-        except InterruptedError:  # the signal arrived while the hub waited on a socket
-            continue
+    while not ended.ready():
+        with contextlib.suppress(InterruptedError), eventlet.Timeout(WAKE_S, False):
+            ended.wait()
+    return int(ended.wait())
 
 
 def main(arguments: list[str]) -> int:

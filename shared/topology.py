@@ -1,13 +1,10 @@
 """Queues as this system declares them: durable, replicated where there is a cluster, each with a dead-letter queue."""
 
 from kombu import Connection, Exchange, Queue, binding
-from kombu.entity import TRANSIENT_DELIVERY_MODE
 
 DEAD_SUFFIX = ".dead"
 # Deliveries that ended without an answer (a crash, a lost connection) before a message counts as the cause.
-DELIVERY_LIMIT = 50
-
-__all__ = ["DEAD_SUFFIX", "TRANSIENT_DELIVERY_MODE", "dead_letter_queue", "declare", "durable_queue"]
+DELIVERY_LIMIT = 20
 
 
 def durable_queue(name: str, exchange: Exchange, routing_keys: list[str]) -> Queue:

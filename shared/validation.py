@@ -1,18 +1,29 @@
 """Reading outside data with a marshmallow schema; errors come out as the contract's `errors` object."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError
+from marshmallow import RAISE, Schema, ValidationError, pre_load
 
 from shared.errors import Invalid
 
+# No object that we take has so many members; naming each unknown one of a flood would help nobody but its sender.
+MAX_MEMBERS = 50
+MAX_ERRORS = 100
+
 
 class StrictSchema(Schema):
-    """A schema that rejects unknown fields."""
+    """A schema that rejects unknown fields, and far too many of them at once."""
 
     class Meta:
         unknown = RAISE
+
+    @pre_load
+    def bound_members(self, data: Any, **kwargs: Any) -> Any:
+        if isinstance(data, dict) and len(data) > MAX_MEMBERS:
+            raise ValidationError(f"An object of {len(data)} members, more than {MAX_MEMBERS}.")
+        return data
 
 
 def flatten(messages: Any, path: str = "") -> dict[str, list[str]]:
@@ -34,7 +45,11 @@ def load(schema: Schema, data: Any, detail: str = "The input is invalid.") -> An
     try:
         return schema.load(data)
     except ValidationError as error:
-        raise Invalid(detail, {"errors": flatten(error.messages)}) from None
+        errors = flatten(error.messages)
+        if len(errors) > MAX_ERRORS:
+            detail = f"{detail} The first {MAX_ERRORS} of {len(errors)} errors are named."
+            errors = dict(islice(errors.items(), MAX_ERRORS))
+        raise Invalid(detail, {"errors": errors}) from None
 
 
 def load_arguments(schema: Schema, **arguments: Any) -> Mapping[str, Any]:

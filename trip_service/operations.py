@@ -98,23 +98,41 @@ def take_positions(
     return [letter for _, bad in read for letter in bad]
 
 
-def keep_house(transaction: Transaction, retention: timedelta | None) -> None:
-    """Make and drop partitions, and delete kept answers that nobody can ask for any more."""
-    now = datetime.now(UTC)
-    if retention is not None:
-        with transaction() as session:
-            # A distance must be known before its route is dropped.
-            trips = Trips(session)
-            while stale := trips.stale_before(_measured_until(retention), 100):
-                trips.measure([trip.id for trip in stale])
+def keep_partitions(transaction: Transaction, retention: timedelta | None, now: datetime | None = None) -> None:
+    """Make the partitions of positions that will be needed, and drop those that are older than `retention`.
+
+    One day to a transaction, since each locks what other days' readers may need too.
+    """
+    now = now or datetime.now(UTC)
     with transaction() as session:
-        positions.keep_partitions(session, now, retention)
-        idempotency.forget_old(session, IdempotencyKey)
+        missing = positions.missing_days(session, now)
+    for day in missing:
+        with transaction() as session:
+            positions.make_partition(session, day)
+    if retention is None:
+        return
+    with transaction() as session:
+        # A distance must be known before its route is dropped.
+        trips = Trips(session)
+        while stale := trips.stale_before(_measured_until(retention, now), 100):
+            trips.measure([trip.id for trip in stale])
+    with transaction() as session:
+        outdated = positions.outdated_partitions(session, now - retention)
+    for name in outdated:
+        with transaction() as session:
+            positions.drop_partition(session, name)
+    with transaction() as session:
+        positions.delete_strays(session, now - retention)
 
 
-def _measured_until(retention: timedelta) -> datetime:
+def forget_old(session: Session) -> None:
+    """Delete kept answers that nobody can ask for any more."""
+    idempotency.forget_old(session, IdempotencyKey)
+
+
+def _measured_until(retention: timedelta, now: datetime | None = None) -> datetime:
     """Trips that started before this are measured once and for all, a day before their routes are dropped."""
-    return datetime.now(UTC) - retention + timedelta(days=1)
+    return (now or datetime.now(UTC)) - retention + timedelta(days=1)
 
 
 def _ending(

@@ -59,42 +59,52 @@ def partition_name(day: date) -> str:
     return f"positions_p{day:%Y%m%d}"
 
 
-def keep_partitions(session: Session, now: datetime, retention: timedelta | None) -> None:
-    """Make the partitions that will be needed, drop those older than `retention`; one process at a time."""
+def missing_days(session: Session, now: datetime) -> list[date]:
+    """The UTC days, of those that positions are taken for, that have no partition yet."""
+    existing, today = set(session.scalars(PARTITIONS)), now.astimezone(UTC).date()
+    days = [today + timedelta(days=offset) for offset in range(-DAYS_BACK, DAYS_AHEAD + 1)]
+    return [day for day in days if partition_name(day) not in existing]
+
+
+def make_partition(session: Session, day: date) -> None:
+    """One day's partition, unless it is there; what came for the day before is moved over from the default one."""
+    name, since, until = partition_name(day), start_of(day), start_of(day + timedelta(days=1))
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-    existing = set(session.scalars(PARTITIONS))
-    today = now.astimezone(UTC).date()
-    for offset in range(-DAYS_BACK, DAYS_AHEAD + 1):
-        day = today + timedelta(days=offset)
-        if partition_name(day) not in existing:
-            _make(session, day)
-    if retention is not None:
-        oldest = (now - retention).astimezone(UTC).date()
-        for name in sorted(existing):
-            # Names of one length sort as their days do.
-            if name < partition_name(oldest):
-                log.info("positions of a day are dropped", extra={"partition": name})
-                session.execute(text(f"DROP TABLE {name}"))
-        # What came too late for a partition: few rows, if any.
-        session.execute(text("DELETE FROM positions_default WHERE recorded_at < :since"), {"since": _start_of(oldest)})
-
-
-def _make(session: Session, day: date) -> None:
-    """One day's partition; what came for that day before is moved over from the default partition."""
-    name, until = partition_name(day), day + timedelta(days=1)
-    bounds = {"since": _start_of(day), "until": _start_of(until)}
-    # Attaching, unlike CREATE ... PARTITION OF, does not lock out those who read and write the other days.
+    if name in set(session.scalars(PARTITIONS)):
+        return  # made by another instance meanwhile
     session.execute(text(f"CREATE TABLE {name} (LIKE positions INCLUDING ALL)"))
+    # Nothing may be added for this day between its move and its attachment.
+    session.execute(text("LOCK TABLE positions_default IN SHARE ROW EXCLUSIVE MODE"))
     move = f"""
         WITH moved AS (
             DELETE FROM positions_default WHERE recorded_at >= :since AND recorded_at < :until RETURNING *
         )
         INSERT INTO {name} SELECT * FROM moved
     """  # noqa: S608 - the name is made from a date
-    session.execute(text(move), bounds)
-    values = f"FROM ('{bounds['since']}') TO ('{bounds['until']}')"
-    session.execute(text(f"ALTER TABLE positions ATTACH PARTITION {name} FOR VALUES {values}"))
+    session.execute(text(move), {"since": since, "until": until})
+    # Unlike CREATE ... PARTITION OF, attaching leaves the readers and writers of the parent table alone.
+    session.execute(text(f"ALTER TABLE positions ATTACH PARTITION {name} FOR VALUES FROM ('{since}') TO ('{until}')"))
 
 
-def _start_of(day: date) -> datetime:
+def outdated_partitions(session: Session, since: datetime) -> list[str]:
+    """The partitions whose day ended before the day of `since`; names of one length sort as their days do."""
+    oldest = partition_name(since.astimezone(UTC).date())
+    return sorted(name for name in session.scalars(PARTITIONS) if name < oldest)
+
+
+def drop_partition(session: Session, name: str) -> None:
+    """Drop one day. It locks the parent table: rather not now than keep everybody waiting behind a long reader."""
+    session.execute(text("SET LOCAL lock_timeout = '2s'"))
+    session.execute(text(f"DROP TABLE IF EXISTS {name}"))
+    log.info("positions of a day are dropped", extra={"partition": name})
+
+
+def delete_strays(session: Session, since: datetime) -> None:
+    """Delete what came too late for a partition, and is older than the day of `since`: few rows, if any."""
+    oldest = start_of(since.astimezone(UTC).date())
+    session.execute(text("DELETE FROM positions_default WHERE recorded_at < :since"), {"since": oldest})
+
+
+def start_of(day: date) -> datetime:
+    """Midnight, UTC."""
     return datetime.combine(day, datetime.min.time(), UTC)

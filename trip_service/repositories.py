@@ -206,4 +206,4 @@ class Trips:
         return None if row is None else (row.recorded_at, (row.longitude, row.latitude))
 
     def _record(self, event_type: str, trip: Trip, occurred_at: datetime) -> None:
-        outbox.record(self.session, Outbox, event_type, event_data(trip), occurred_at)
+        outbox.record(self.session, Outbox, event_type, [event_data(trip)], occurred_at)

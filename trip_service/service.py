@@ -149,5 +149,10 @@ class TripService:
         Sweeper(self.transaction, self.bikes).end_forgotten(self.settings.trip_timeout, self.settings.tariff)
 
     @timer(interval=3600, eager=True)
-    def keep_house(self) -> None:
-        operations.keep_house(self.transaction, self.settings.position_retention)
+    def keep_partitions(self) -> None:
+        operations.keep_partitions(self.transaction, self.settings.position_retention)
+
+    @timer(interval=300)
+    def forget_old(self) -> None:
+        with self.transaction() as session:
+            operations.forget_old(session)

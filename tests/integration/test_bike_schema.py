@@ -11,6 +11,7 @@ from bike_service.domain import Viewer
 from bike_service.models import Base
 from bike_service.repositories import Bikes
 from shared import migrate
+from shared.errors import Conflict
 from tests.integration.builders import new_id, query, transaction
 from tests.integration.schema import columns, migrated, plans
 
@@ -93,6 +94,6 @@ def test_one_trip_has_one_bike(bike_database_url: str) -> None:
     with transaction(bike_database_url) as session:
         first, second = Bikes(session).add_many([{"id": new_id()}, {"id": new_id()}])
         assert Bikes(session).check_out(first.id, trip_id, "rita") is not None
-        with pytest.raises(IntegrityError):
+        with pytest.raises(Conflict):
             Bikes(session).check_out(second.id, trip_id, "rita")
         session.rollback()

@@ -86,6 +86,15 @@ def left(broker: Broker, queue: str) -> int:
     return int(declared().message_count)
 
 
+def give_back(broker: Broker, queue: str, times: int) -> None:
+    """Take the first message of `queue` and put it back, as consumers do that crash."""
+    with broker.connection.channel() as channel:
+        for _ in range(times):
+            message = eventually(lambda: Queue(queue, no_declare=True)(channel).get())
+            assert message is not None
+            message.requeue()
+
+
 def test_several_messages_are_one_call(start: Start, handled: Handled, publish: Callable[..., None]) -> None:
     publish(*numbered(250))
     start(max_messages=100)
@@ -119,11 +128,14 @@ def test_a_delivery_carries_what_its_message_did(start: Start, handled: Handled,
     assert (only.headers, only.content_type) == ({"a": "b"}, "text/x")
 
 
+@pytest.mark.parametrize("returned", [0, 2])
 def test_messages_are_acknowledged_after_the_method_has_returned(
-    start: Start, handled: Handled, publish: Callable[..., None], broker: Broker
+    returned: int, start: Start, handled: Handled, publish: Callable[..., None], broker: Broker
 ) -> None:
     handled.hold()
-    publish(*numbered(3))
+    publish("0")
+    give_back(broker, handled.queue, returned)
+    publish("1", "2")
     container = start()
     eventually(lambda: handled.calls)
     # Killed as by a crash: what was at hand is back, whole.
@@ -266,11 +278,7 @@ def test_messages_that_were_often_delivered_are_handled_alone(
     start: Start, handled: Handled, publish: Callable[..., None], broker: Broker
 ) -> None:
     publish("suspicious")
-    with broker.connection.channel() as channel:
-        for _ in range(2):
-            message = eventually(lambda: Queue(handled.queue, no_declare=True)(channel).get())
-            assert message is not None
-            message.requeue()
+    give_back(broker, handled.queue, 2)
     publish("a", "b")
     container = start()
     eventually(lambda: len(handled.done) == 3)

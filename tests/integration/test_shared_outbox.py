@@ -85,8 +85,7 @@ def relay(run_container: Callable[..., ServiceContainer], source: str, url: str)
 def change(url: str, *numbers: int, then: Exception | None = None) -> None:
     """One transaction with an event for each number."""
     with transaction(url) as session:
-        for number in numbers:
-            record(session, Outbox, "changed", {"number": number, "revision": 1}, NOW)
+        record(session, Outbox, "changed", [{"number": number, "revision": 1} for number in numbers], NOW)
         if then is not None:
             raise then
 
@@ -133,7 +132,7 @@ def test_an_event_is_not_published_before_its_commit(
 ) -> None:
     relay()
     with transaction(url) as session:
-        record(session, Outbox, "changed", {"number": 1, "revision": 1}, NOW)
+        record(session, Outbox, "changed", [{"number": 1, "revision": 1}], NOW)
         session.flush()
         change(url, 2)
         eventually(lambda: watch.numbers() == [2])

@@ -16,7 +16,7 @@ from tests.integration.builders import ago, new_id, position, query, ride, store
 from tests.integration.schema import plans
 from trip_service import operations
 from trip_service.models import IdempotencyKey
-from trip_service.positions import keep_partitions, partition_name
+from trip_service.positions import make_partition, partition_name
 from trip_service.repositories import Trips
 
 DAY = timedelta(days=1)
@@ -48,8 +48,7 @@ def where(url: str, bike_id: str) -> list[str]:
 
 
 def keep(url: str, now: datetime, retention: timedelta | None = None) -> None:
-    with transaction(url) as session:
-        keep_partitions(session, now, retention)
+    operations.keep_partitions(partial(transaction, url), retention, now)
 
 
 def names(first: datetime, last: datetime) -> list[str]:
@@ -67,7 +66,8 @@ def test_partitions_are_made_for_late_positions_and_a_week_ahead(url: str) -> No
 def test_days_are_those_of_utc_wherever_the_keeper_is(url: str) -> None:
     with transaction(url) as session:
         session.connection().exec_driver_sql("SET LOCAL TIME ZONE 'Pacific/Auckland'")
-        keep_partitions(session, NOW, None)
+        for day in (NOW - DAY, NOW):
+            make_partition(session, day.date())
     midnight = NOW.replace(hour=0)
     store(url, position(bike_id := new_id(), midnight - timedelta(microseconds=1)), position(bike_id, midnight))
     assert where(url, bike_id) == [partition_name((NOW - DAY).date()), partition_name(NOW.date())]
@@ -130,7 +130,7 @@ def test_distances_are_measured_before_their_routes_are_dropped(url: str) -> Non
         positions = [position(trip["bike_id"], ago(50 * 86_400 - 60 * n), p) for n, p in enumerate(PLACES, start=1)]
         store(url, *positions)
     assert query(url, "SELECT DISTINCT distance_m FROM trips") == [(0.0,)]
-    operations.keep_house(sessions, 35 * DAY)
+    operations.keep_partitions(sessions, 35 * DAY)
     assert query(url, "SELECT count(*) FROM positions") == [(0,)]
     for trip in trips:
         with transaction(url) as session:
@@ -141,7 +141,7 @@ def test_distances_are_measured_before_their_routes_are_dropped(url: str) -> Non
 def test_without_a_retention_nothing_is_dropped(url: str) -> None:
     keep(url, ago(400 * 86_400))
     before = partitions(url)
-    operations.keep_house(partial(transaction, url), None)
+    operations.keep_partitions(partial(transaction, url), None)
     assert set(before) < set(partitions(url))
     assert partition_name((datetime.now(UTC) + 7 * DAY).date()) in partitions(url)
 
@@ -152,7 +152,8 @@ def test_kept_answers_are_forgotten_after_a_day(url: str) -> None:
         for key in (old, young):
             idempotency.begin(session, IdempotencyKey, "rita", key, "digest", new_id())
     query(url, "UPDATE idempotency_keys SET created_at = now() - interval '25 h' WHERE key = :key", key=old)
-    operations.keep_house(partial(transaction, url), None)
+    with transaction(url) as session:
+        operations.forget_old(session)
     assert query(url, "SELECT key FROM idempotency_keys") == [(young,)]
 
 

@@ -57,21 +57,25 @@ def test_the_database_refuses_a_trip_that_cannot_be(trip_database_url: str, chan
         query(trip_database_url, f"UPDATE trips SET {change} WHERE id = :id", id=trip["id"])
 
 
+BUSY_BIKE = new_id()
+
+
 @pytest.mark.parametrize(
     ("index", "criteria"),
     [
         ("trips_newest", {}),
         ("trips_newest_of_rider", {"rider_id": "rider 7"}),
-        ("trips_newest_of_bike", {"bike_id": new_id()}),
+        ("trips_newest_of_bike", {"bike_id": BUSY_BIKE}),
     ],
 )
 def test_a_list_uses_its_index(trip_database_url: str, index: str, criteria: dict[str, Any]) -> None:
     insert = """
         INSERT INTO trips (id, bike_id, rider_id, status, started_at, ended_at)
-        SELECT gen_random_uuid(), gen_random_uuid(), 'rider ' || n, 'cancelled', now() - make_interval(secs => n), now()
+        SELECT gen_random_uuid(), CASE WHEN n % 4 = 0 THEN CAST(:busy AS uuid) ELSE gen_random_uuid() END,
+            'rider ' || n, 'cancelled', now() - make_interval(secs => n), now()
         FROM generate_series(1, 5000) AS n WHERE NOT EXISTS (SELECT FROM trips WHERE rider_id = 'rider 5000')
     """
-    query(trip_database_url, insert)
+    query(trip_database_url, insert, busy=BUSY_BIKE)
     query(trip_database_url, "ANALYZE trips")
 
     def run(session: Session) -> None:

@@ -38,7 +38,7 @@ def test_replayed_is_told_by_its_value_though_nameko_makes_text_of_it(replayed: 
     assert error.replayed is over_rpc(error).replayed is expected
 
 
-@given(plain, st.dictionaries(plain, st.lists(plain, max_size=2), max_size=3), st.none() | st.integers(0, 10**6))
+@given(plain, st.dictionaries(plain, st.lists(plain, max_size=1), max_size=2), st.none() | st.integers(0, 10**6))
 def test_nothing_is_lost_on_the_way(detail: str, errors: dict[str, list[str]], retry_after: int | None) -> None:
     extra = {"errors": errors} | ({} if retry_after is None else {"retry_after": retry_after})
     arrived = over_rpc(over_rpc(Invalid(detail, extra)))

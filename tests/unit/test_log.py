@@ -1,11 +1,13 @@
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import eventlet
 import pytest
@@ -24,6 +26,7 @@ def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     handlers, level = root.handlers, root.level
     levels = {name: logging.getLogger(name).level for name in CHANGED}
     root.handlers = []
+    set_request_id(None)
     try:
         with redirect_stdout(stdout):
             configure("bike_service")
@@ -37,12 +40,9 @@ def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
 
 
 def worker(request_id: str | None = "r-1") -> Any:
-    class Worker(SimpleNamespace):
-        __hash__ = object.__hash__
-
-    entrypoint = SimpleNamespace(method_name="get")
-    data = {"request_id": request_id}
-    return Worker(service_name="bike_service", entrypoint=entrypoint, call_id_stack=["a", "b"], data=data)
+    context = Mock(service_name="bike_service", call_id_stack=["a", "b"], data={"request_id": request_id})
+    context.entrypoint = SimpleNamespace(method_name="get")
+    return context
 
 
 def test_a_line_is_one_json_object(lines: Any) -> None:
@@ -60,7 +60,17 @@ def test_a_line_is_one_json_object(lines: Any) -> None:
     }
 
 
-def test_the_time_is_utc(lines: Any) -> None:
+@pytest.fixture
+def _far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "XXX-11")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_far_east")
+def test_the_time_is_utc_wherever_the_service_runs(lines: Any) -> None:
     record = logging.makeLogRecord({"msg": "x", "levelno": logging.INFO, "created": 1_777_636_800.9})
     logging.getLogger().handle(record)
     assert lines()[0]["time"] == "2026-05-01T12:00:00Z"

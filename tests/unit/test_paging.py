@@ -1,10 +1,11 @@
 import base64
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Invalid
@@ -25,7 +26,13 @@ def packed(value: Any) -> str:
 def test_a_cursor_gives_its_key_back(key: tuple[datetime, str]) -> None:
     cursor = encode_cursor(format_time(key[0]), key[1])
     assert decode_cursor(cursor, parse_time, canonical_uuid) == key
-    assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@given(st.lists(st.text(st.sampled_from("a?>~\xff🚲\x00"), max_size=4), max_size=3))
+def test_a_cursor_can_stand_in_a_url_whatever_it_holds(key: list[str]) -> None:
+    cursor = encode_cursor(*key)
+    assert re.fullmatch("[A-Za-z0-9_-]+", cursor)
+    assert decode_cursor(cursor, *[str] * len(key)) == tuple(key)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +43,8 @@ def test_a_cursor_gives_its_key_back(key: tuple[datetime, str]) -> None:
         "A",
         "====",
         "null",
-        " " + encode_cursor(ID),
+        "    " + encode_cursor(ID),
+        "!!!!" + encode_cursor(ID),
         encode_cursor(ID) + "\n",
         encode_cursor(ID) + "!",
         "ü" + encode_cursor(ID),
@@ -91,8 +99,7 @@ def test_a_page_leads_on_only_when_something_follows(rows: list[str], limit: int
     assert page(rows, limit, lambda row: (row,)) == (shown, encode_cursor(shown[-1]) if more else None)
 
 
-@given(st.sets(keys, max_size=40), st.integers(1, 10))
-@settings(max_examples=40)
+@given(st.sets(keys, max_size=12), st.integers(1, 5))
 def test_a_walk_sees_every_item_once_in_order(items: set[tuple[datetime, str]], limit: int) -> None:
     seen: list[tuple[datetime, str]] = []
     after: tuple[Any, ...] | None = None

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway_service.positions import BikeReportSchema
 from shared.errors import Invalid
 from shared.positions import (
     BIKE_KEY,
@@ -13,7 +14,6 @@ from shared.positions import (
     MAX_POSITIONS_PER_BIKE,
     QUEUES,
     TOPOLOGY,
-    BikePositionsSchema,
     FleetPositionSchema,
     PositionSchema,
     age_problem,
@@ -110,7 +110,7 @@ def test_a_position_of_the_fleet_names_its_bike() -> None:
 
 @pytest.mark.parametrize("count", [0, MAX_POSITIONS_PER_BIKE + 1])
 def test_a_bike_reports_1_to_1000_positions_at_a_time(count: int) -> None:
-    assert refused(BikePositionsSchema(), {"positions": [GOOD] * count}) == {"positions"}
+    assert refused(BikeReportSchema(), {"positions": [GOOD] * count}) == {"positions"}
 
 
 def test_the_limits_are_those_of_the_contract() -> None:

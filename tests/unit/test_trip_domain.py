@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trip_service.domain import EndedBy, Status, Tariff, duration_s, refusal_to_cancel, refusal_to_end
@@ -41,14 +41,12 @@ def test_three_minutes_cost_what_decimals_add_up_to(unlock: str, per_minute: str
 
 
 @given(amounts, amounts, durations, durations)
-@settings(max_examples=50)
 def test_a_longer_ride_is_never_cheaper(unlock: Decimal, per_minute: Decimal, a: int, b: int) -> None:
     tariff = Tariff(unlock, per_minute, "EUR")
     assert unlock <= tariff.fare(min(a, b)) <= tariff.fare(max(a, b))
 
 
 @given(amounts, amounts, st.integers(0, 500_000), st.integers(1, 60))
-@settings(max_examples=50)
 def test_every_second_of_a_minute_costs_the_same_to_the_cent(
     unlock: Decimal, per_minute: Decimal, minutes: int, second: int
 ) -> None:
@@ -76,7 +74,6 @@ def test_a_started_second_counts_and_time_never_runs_backwards(taken: timedelta,
 
 
 @given(moments, moments)
-@settings(max_examples=50)
 def test_a_duration_is_less_than_a_second_more_than_what_passed(a: datetime, b: datetime) -> None:
     start, end = min(a, b), max(a, b)
     seconds = duration_s(start, end)

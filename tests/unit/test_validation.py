@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from gateway_service.positions import FleetReportSchema
 from shared.errors import Invalid
 from shared.fields import GeoPoint, Number, UTCDateTime
-from shared.positions import FleetPositionsSchema
 from shared.validation import StrictSchema, flatten, load, load_arguments
 
 ID = "0b6c1f2e-9d3a-4c57-8f10-a1b2c3d4e5f6"
@@ -88,7 +88,7 @@ def test_every_error_names_its_field(data: Any, paths: set[str]) -> None:
     ],
 )
 def test_a_list_names_the_row_that_is_wrong(positions: Any, path: str) -> None:
-    assert set(errors(FleetPositionsSchema(), {"positions": positions})) == {path}
+    assert set(errors(FleetReportSchema(), {"positions": positions})) == {path}
 
 
 def test_what_fits_comes_out_as_inside_values() -> None:
