@@ -4,6 +4,7 @@ import json
 import uuid
 from typing import Any
 
+import amqp
 from kombu import Connection, Exchange, Queue
 from kombu.message import Message
 
@@ -54,10 +55,11 @@ class Broker:
 
     def dead_letter(self, queue: str) -> tuple[str, bytes]:
         """Reason and body of the next dead letter of `queue`, once it is there."""
-        message = eventually(lambda: self.take(f"{queue}.dead"))
-        assert message is not None
-        body = message.body
-        return message.headers[dead_letters.REASON], body.encode() if isinstance(body, str) else bytes(body)
+        # As it is: kombu would decode, and decompress, what is in there for being neither.
+        channel = self.connection.default_channel
+        channel.auto_decode = False
+        message = eventually(lambda: amqp.Channel.basic_get(channel, f"{queue}.dead", no_ack=True))
+        return message.properties["application_headers"][dead_letters.REASON], bytes(message.body)
 
     def dead_positions(self, queue: str) -> tuple[str, list[Json]]:
         """Reason and positions of the next dead letter."""

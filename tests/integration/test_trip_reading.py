@@ -246,3 +246,26 @@ def test_bad_positions_are_dead_letters_and_their_neighbours_are_stored(
     letters = dict([broker.dead_letter(QUEUE), broker.dead_letter(QUEUE)])
     assert set(letters) == {"unreadable", "invalid"}
     assert letters["unreadable"] == b"{"
+
+
+def test_a_reader_has_not_the_last_word_on_the_distance_of_a_trip_that_ends(trips: Any, trip_database_url: str) -> None:
+    trip = ride(trip_database_url, started_at=ago(100))
+    points = path(random.Random(7), 3)
+    store(trip_database_url, *track(trip, points[:2], ago(90)))
+    with transaction(trip_database_url) as session:
+        repository = Trips(session)
+        read = repository.get(trip["id"])
+        assert read is not None
+        # While this reader is under way, the trip gets its last position and ends.
+        lengths = repository.measure
+
+        def measure(trip_ids: list[str]) -> dict[str, float]:
+            measured = lengths(trip_ids)
+            session.rollback()
+            store(trip_database_url, *track(trip, points[2:], ago(50)))
+            trips.end(trip["id"])
+            return measured
+
+        repository.measure = measure  # type: ignore[method-assign]
+        repository.refresh_distances([read])
+    assert trips.get(trip["id"])["distance_m"] == pytest.approx(path_length_m(points), abs=0.01)

@@ -1,5 +1,6 @@
 """trip_service's tables, and its settings as they reach them."""
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -8,9 +9,10 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from shared import migrate
+from shared import migrate, position_messages
+from shared.batch import Delivery
 from tests.integration import builders
-from tests.integration.builders import ago, new_id, query, ride
+from tests.integration.builders import ago, new_id, position, query, ride
 from tests.integration.schema import columns, migrated, plans
 from tests.waiting import eventually
 from trip_service.models import Base
@@ -71,7 +73,7 @@ BUSY_BIKE = new_id()
 def test_a_list_uses_its_index(trip_database_url: str, index: str, criteria: dict[str, Any]) -> None:
     insert = """
         INSERT INTO trips (id, bike_id, rider_id, status, started_at, ended_at)
-        SELECT gen_random_uuid(), CASE WHEN n % 4 = 0 THEN CAST(:busy AS uuid) ELSE gen_random_uuid() END,
+        SELECT gen_random_uuid(), CASE WHEN n % 10 = 0 THEN CAST(:busy AS uuid) ELSE gen_random_uuid() END,
             'rider ' || n, 'cancelled', now() - make_interval(secs => n), now()
         FROM generate_series(1, 5000) AS n WHERE NOT EXISTS (SELECT FROM trips WHERE rider_id = 'rider 5000')
     """
@@ -106,3 +108,24 @@ def test_the_tariff_is_that_of_the_environment(
         eventually(lambda: query(trip_database_url, "SELECT count(*) FROM pg_inherits")[0][0] > 38)
     sql = "SELECT fare_amount, fare_currency FROM trips WHERE id = :id"
     assert query(trip_database_url, sql, id=trip["id"]) == [(Decimal("4.30"), "CHF")]
+
+
+def test_the_trips_of_a_batch_of_positions_are_found_by_an_index(trip_database_url: str) -> None:
+    insert = """
+        INSERT INTO trips (id, bike_id, rider_id, status, started_at, ended_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), 'walker ' || n, 'cancelled',
+            now() - make_interval(mins => n), now() - make_interval(mins => n - 1)
+        FROM generate_series(1, 20000) AS n WHERE NOT EXISTS (SELECT FROM trips WHERE rider_id = 'walker 20000')
+    """
+    query(trip_database_url, insert)
+    query(trip_database_url, "ANALYZE trips")
+    raw = [position(new_id(), ago(60 * n)) for n in range(100)]
+    positions, bad = position_messages.read(Delivery(json.dumps({"positions": raw}).encode(), "fleet.position"))
+    assert not bad
+
+    def run(session: Session) -> None:
+        Trips(session).touch_routes(positions, None)
+
+    [plan] = plans(trip_database_url, run)
+    assert "trips_by_time on trips" in plan
+    assert "Seq Scan on trips" not in plan
