@@ -55,7 +55,7 @@ class BikeQuerySchema(StrictSchema):
     lon = DecimalNumber(minimum=-180, maximum=180)
     radius = DecimalNumber(minimum=0, maximum=MAX_RADIUS_M, metadata={"default": DEFAULT_RADIUS_M})
 
-    @validates_schema(skip_on_field_errors=False)
+    @validates_schema
     def judge_mode(self, data: dict[str, Any], **kwargs: Any) -> None:
         errors: dict[str, list[str]] = {}
         if ("lat" in data) != ("lon" in data):

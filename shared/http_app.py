@@ -80,6 +80,9 @@ class HttpApp:
             methods = self._adapter.allowed_methods(_decoded(exchange.path))
             if methods:
                 return Response(status=204, headers=cors.preflight_headers(sorted(methods)))
+        if "%2f" in exchange.environ.get("RAW_PATH_INFO", "").lower():
+            # A slash in an identifier is no step of a path, whatever a proxy before us made of it.
+            raise Problem(404, "There is nothing at this address.")
         entrypoint, path_values = self._adapter.match(_decoded(exchange.path), exchange.method)
         exchange.route = entrypoint.route
         response: Response = entrypoint.handle(exchange, path_values)

@@ -60,7 +60,7 @@ class StrictInput(Input):
             wanted -= len(data)
             self.position += len(data)
             if self.position == self.chunk_length:
-                if rfile.readline(3) not in (b"\r\n", b"\n"):
+                if rfile.readline(3) != b"\r\n":
                     raise ChunkReadError("a chunk is longer than its size")
                 self.chunk_length = -1
         return b"".join(parts)
@@ -68,7 +68,7 @@ class StrictInput(Input):
     def _begin_chunk(self, rfile: Any) -> None:
         line = rfile.readline(MAX_CHUNK_LINE)
         size = line.split(b";", 1)[0].strip()
-        if not line.endswith(b"\n") or not CHUNK_SIZE.fullmatch(size):
+        if not line.endswith(b"\r\n") or not CHUNK_SIZE.fullmatch(size):
             raise ChunkReadError("no chunk size")
         self.chunk_length, self.position = int(size, 16), 0
         if self.chunk_length == 0:
@@ -76,7 +76,7 @@ class StrictInput(Input):
 
     def _discard_trailers(self, rfile: Any) -> None:
         for _ in range(MAX_TRAILERS):
-            if rfile.readline(MAX_CHUNK_LINE) in (b"\r\n", b"\n", b""):
+            if rfile.readline(MAX_CHUNK_LINE) in (b"\r\n", b""):
                 return
         raise ChunkReadError("too many trailers")
 

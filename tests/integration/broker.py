@@ -57,7 +57,7 @@ class Broker:
         """Reason and body of the next dead letter of `queue`, once it is there."""
         # As it is: kombu would decode, and decompress, what is in there for being neither.
         channel = self.connection.default_channel
-        channel.auto_decode = False
+        setattr(channel, "auto_decode", False)  # noqa: B010 - which its type does not tell of
         message = eventually(lambda: amqp.Channel.basic_get(channel, f"{queue}.dead", no_ack=True))
         return message.properties["application_headers"][dead_letters.REASON], bytes(message.body)
 
