@@ -47,7 +47,7 @@ def test_ping_answers_pong(anonymous: Client) -> None:
 
 
 def test_health_names_the_broker_and_both_services(anonymous: Client) -> None:
-    health = ok(anonymous.get("/health", timeout=2))
+    health = ok(anonymous.request("GET", "/health", timeout=2))
     assert health["status"] == "ok"
     assert set(health["checks"]) == {"broker", "bike_service", "trip_service"}
 

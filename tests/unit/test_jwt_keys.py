@@ -20,7 +20,7 @@ def member(key, kid: str, **more) -> dict:
 
 
 def signed(key, algorithm: str, **header) -> str:
-    claims = {"sub": "ann", "role": "rider", "exp": time.time() + 60}
+    claims = {"sub": "ann", "role": "rider", "exp": time.time() + 3600}
     return jwt.encode(claims, key, algorithm=algorithm, headers=header)
 
 
@@ -67,7 +67,7 @@ def test_a_public_key_is_no_shared_secret(written, monkeypatch):
     confused = jwt.api_jws.PyJWS()
     monkeypatch.setattr(confused._algorithms["HS256"], "prepare_key", lambda key: key)
     token = confused.encode(
-        json.dumps({"sub": "ann", "role": "operator", "exp": time.time() + 60}).encode(), public, "HS256", {"kid": "r"}
+        json.dumps({"sub": "ann", "role": "operator", "exp": time.time() + 3600}).encode(), public, "HS256", {"kid": "r"}
     )
     with pytest.raises(InvalidToken):
         verifier(written(member(RSA_KEY, "r"))).verify(token)

@@ -1,0 +1,52 @@
+"""The database as a service uses it: nothing is waited for without a limit."""
+
+import eventlet
+import pytest
+import sqlalchemy.exc
+from sqlalchemy import text
+
+from shared import green_postgres
+from shared.database import make_engine
+from shared.green_postgres import LimitedConnection
+from shared.outage import is_outage
+from tests.conftest import PrivateParts
+from tests.integration.tcp_proxy import in_front_of
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    green_postgres.install()
+    monkeypatch.setattr(LimitedConnection, "silence_limit_s", 0.5)
+
+
+@pytest.mark.usefixtures("limit")
+def test_a_database_that_falls_silent_is_an_outage_and_not_a_wait(private_parts: PrivateParts) -> None:
+    with in_front_of(private_parts.postgres.admin_url) as (proxy, url):
+        engine = make_engine(url.replace("postgresql://", "postgresql+psycopg2://"), "test")
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+            proxy.pause()
+            with eventlet.Timeout(10), pytest.raises(sqlalchemy.exc.OperationalError) as caught:
+                connection.scalar(text("SELECT 2"))
+        assert is_outage(caught.value)
+        proxy.restore()
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT 3")) == 3
+        engine.dispose()
+
+
+@pytest.mark.usefixtures("limit")
+def test_other_work_goes_on_while_a_query_runs(private_parts: PrivateParts) -> None:
+    engine = make_engine(private_parts.postgres.admin_url.replace("postgresql://", "postgresql+psycopg2://"), "test")
+
+    def sleep() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_sleep(0.3)"))
+
+    sleeper, ticks = eventlet.spawn(sleep), 0
+    while not sleeper.dead:
+        eventlet.sleep(0.01)
+        ticks += 1
+    sleeper.wait()
+    engine.dispose()
+    assert ticks > 5
