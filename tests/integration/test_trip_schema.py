@@ -119,7 +119,7 @@ def test_the_trips_of_a_batch_of_positions_are_found_by_an_index(trip_database_u
     """
     query(trip_database_url, insert)
     query(trip_database_url, "ANALYZE trips")
-    raw = [position(new_id(), ago(60 * n)) for n in range(100)]
+    raw = [position(new_id(), ago(60 * n)) for n in range(10)]
     positions, bad = position_messages.read(Delivery(json.dumps({"positions": raw}).encode(), "fleet.position"))
     assert not bad
 
