@@ -29,6 +29,7 @@ from nameko.containers import ServiceContainer  # noqa: E402
 from shared import config as settings  # noqa: E402
 from shared import log as logs  # noqa: E402
 from shared import migrate  # noqa: E402
+from shared.topology import TopologyMismatch  # noqa: E402
 from shared.wait import DEFAULT_LIMIT_S, WaitedTooLong, wait_for_broker, wait_for_database  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,9 @@ def serve(service: Service) -> int:
             container.start()
             log.info("started")
             container.wait()
+        except TopologyMismatch as error:
+            log.error("%s", error)
+            end(1)
         except Exception:
             if not stopping:
                 log.exception("the service failed")

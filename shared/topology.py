@@ -1,5 +1,6 @@
 """Queues as this system declares them: durable, replicated where there is a cluster, each with a dead-letter queue."""
 
+from amqp.exceptions import PreconditionFailed
 from kombu import Connection, Exchange, Queue, binding
 
 DEAD_SUFFIX = ".dead"
@@ -31,7 +32,20 @@ def dead_letter_queue(queue: Queue) -> Queue:
 
 
 def declare(connection: Connection, queues: list[Queue]) -> None:
-    """Declare `queues` with their exchanges and bindings; repeating it has no effect."""
-    with connection.channel() as channel:
-        for queue in queues:
-            queue(channel).declare()
+    """Declare `queues` with their exchanges and bindings; repeating it has no effect.
+
+    Raises TopologyMismatch when one is there with other arguments, which the broker does not change.
+    """
+    for queue in queues:
+        with connection.channel() as channel:
+            try:
+                queue(channel).declare()
+            except PreconditionFailed as error:
+                raise TopologyMismatch(
+                    f"The queue {queue.name} is there with other arguments than this version's"
+                    f" ({error.reply_text}). Let its consumers empty it, delete it, and start again."
+                ) from None
+
+
+class TopologyMismatch(Exception):
+    """A queue of another version, or of somebody else, has one of our names."""

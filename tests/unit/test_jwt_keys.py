@@ -67,7 +67,10 @@ def test_a_public_key_is_no_shared_secret(written, monkeypatch):
     confused = jwt.api_jws.PyJWS()
     monkeypatch.setattr(confused._algorithms["HS256"], "prepare_key", lambda key: key)
     token = confused.encode(
-        json.dumps({"sub": "ann", "role": "operator", "exp": time.time() + 3600}).encode(), public, "HS256", {"kid": "r"}
+        json.dumps({"sub": "ann", "role": "operator", "exp": time.time() + 3600}).encode(),
+        public,
+        "HS256",
+        {"kid": "r"},
     )
     with pytest.raises(InvalidToken):
         verifier(written(member(RSA_KEY, "r"))).verify(token)
