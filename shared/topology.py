@@ -4,8 +4,9 @@ from amqp.exceptions import PreconditionFailed
 from kombu import Connection, Exchange, Queue, binding
 
 DEAD_SUFFIX = ".dead"
-# Deliveries that ended without an answer (a crash, a lost connection) before a message counts as the cause.
-DELIVERY_LIMIT = 20
+# Deliveries that ended without an answer (a crash, a lost connection) before a message counts as the cause. Many: while
+# a database is away the broker takes unanswered messages back every half an hour (its consumer_timeout).
+DELIVERY_LIMIT = 100
 
 
 def durable_queue(name: str, exchange: Exchange, routing_keys: list[str]) -> Queue:

@@ -84,7 +84,7 @@ def test_a_message_that_the_client_library_cannot_read_harms_only_itself(
     for bike_id in (bike_ids[0], bike_ids[2]):
         eventually(lambda bike_id=bike_id: bikes.get(bike_id)["location"] == builders.point(BERN), timeout=60)  # type: ignore[misc]
     dead: Queue = Queue(f"{QUEUE}.dead", no_declare=True)(broker.connection.default_channel)
-    eventually(lambda: dead.queue_declare(passive=True).message_count == 1)
+    eventually(lambda: dead.queue_declare(passive=True).message_count == 1, timeout=60)
     dead.purge()
 
 
