@@ -54,12 +54,17 @@ format: setup ## format the code, mend what ruff can
 	@.venv/bin/ruff check --fix-only .
 	@.venv/bin/ruff format .
 
-lock: ## write requirements.lock anew from pyproject.toml; needs uv
+lock: ## write requirements.lock (all) and requirements.runtime.lock (what an image needs) anew; needs uv
 	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 1; }
-	@cp requirements.lock .requirements.lock.new 2>/dev/null || true
-	@env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
-		UV_NATIVE_TLS=true UV_SYSTEM_CERTS=true uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
-		--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		$(ARGS) --output-file .requirements.lock.new pyproject.toml --group dev >/dev/null
-	@! grep -n '://' .requirements.lock.new || { echo "error: the lock file would hold a URL" >&2; exit 1; }
-	@mv .requirements.lock.new requirements.lock
+	@$(call compile,requirements.lock,--group local --group dev $(ARGS))
+	@$(call compile,requirements.runtime.lock,--constraint requirements.lock)
+
+# $(call compile,FILE,OPTIONS): extras stay, since pip before 23.3 wants them in the file that has the hashes
+define compile
+	cp $(1) .new.lock 2>/dev/null || true; \
+	env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
+		UV_NATIVE_TLS=true UV_SYSTEM_CERTS=true uv pip compile --quiet --no-config --universal --generate-hashes \
+		--python-version 3.11 --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --output-file .new.lock pyproject.toml $(2) >/dev/null && \
+	if grep -n '://' .new.lock; then echo "error: $(1) would hold a URL" >&2; exit 1; fi && mv .new.lock $(1)
+endef
