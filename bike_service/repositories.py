@@ -14,9 +14,10 @@ from bike_service.domain import Status, Viewer
 from bike_service.models import Bike, Outbox
 from bike_service.schemas import event_data
 from shared import outbox
+from shared.arrays import array
+from shared.compiled_positions import Position
 from shared.errors import Conflict
 from shared.geodesy import EARTH_RADIUS_M
-from shared.position_messages import Position
 
 # The point asked for, on the unit sphere, as the column `sphere` has the bikes.
 HERE = (
@@ -181,10 +182,10 @@ class Bikes:
             self.session.execute(
                 MOVE,
                 {
-                    "ids": [p.bike_id for p in places],
-                    "times": [p.recorded_at for p in places],
-                    "lons": [p.longitude for p in places],
-                    "lats": [p.latitude for p in places],
+                    "ids": array(p.bike_id for p in places),
+                    "times": array(p.recorded_at.isoformat() for p in places),
+                    "lons": array(p.longitude for p in places),
+                    "lats": array(p.latitude for p in places),
                 },
             )
         charges = _newest(p for p in positions if p.bike_id in known and p.battery_percent is not None)
@@ -192,9 +193,9 @@ class Bikes:
             self.session.execute(
                 CHARGE,
                 {
-                    "ids": [p.bike_id for p in charges],
-                    "times": [p.recorded_at for p in charges],
-                    "percents": [p.battery_percent for p in charges],
+                    "ids": array(p.bike_id for p in charges),
+                    "times": array(p.recorded_at.isoformat() for p in charges),
+                    "percents": array(p.battery_percent for p in charges),
                 },
             )
         return wanted - known

@@ -1,15 +1,14 @@
-"""Positions over HTTP: validated in slices, judged by age, and published as one message."""
+"""Positions over HTTP: validated, judged by age, and published as one message."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-import eventlet
 from marshmallow import fields
 
-from shared import http_json
+from shared import compiled_positions
+from shared.compiled_positions import Position
 from shared.errors import Invalid
-from shared.fields import format_time
-from shared.long_list import SLICE, LongList
+from shared.long_list import LongList
 from shared.positions import (
     EXCHANGE,
     FLEET_KEY,
@@ -22,13 +21,16 @@ from shared.positions import (
 )
 from shared.validation import StrictSchema
 
-NUMBERS = ("battery_percent", "speed_mps", "accuracy_m")
-
 
 class BikeReportSchema(StrictSchema):
     """Positions of the bike in the path."""
 
     positions = LongList(fields.Nested(PositionSchema), required=True, maximum=MAX_POSITIONS_PER_BIKE)
+
+    @staticmethod
+    def read_compiled(data: bytes, path: dict[str, str]) -> dict[str, Any] | None:
+        """The body by compiled code; None when it needs this schema."""
+        return _body(compiled_positions.read(data, MAX_POSITIONS_PER_BIKE, path["bike_id"]))
 
 
 class FleetReportSchema(StrictSchema):
@@ -36,44 +38,33 @@ class FleetReportSchema(StrictSchema):
 
     positions = LongList(fields.Nested(FleetPositionSchema), required=True, maximum=MAX_POSITIONS)
 
+    @staticmethod
+    def read_compiled(data: bytes, path: dict[str, str]) -> dict[str, Any] | None:
+        """The body by compiled code; None when it needs this schema."""
+        return _body(compiled_positions.read(data, MAX_POSITIONS))
 
-def publish(publisher: Any, positions: list[dict[str, Any]], request_id: str, bike_id: str | None = None) -> int:
+
+def _body(positions: list[Position] | None) -> dict[str, Any] | None:
+    return None if positions is None else {"positions": positions}
+
+
+def publish(publisher: Any, positions: list[Any], request_id: str, bike_id: str | None = None) -> int:
     """Publish validated positions (of `bike_id`, or each with its own) as one message; returns how many.
 
     Raises Invalid when one is too old or too far ahead, Unavailable unless the broker has confirmed the message.
     """
     now = datetime.now(UTC)
-    problems = ((index, age_problem(each["recorded_at"], now)) for index, each in enumerate(positions))
+    read = [each if isinstance(each, Position) else Position.of(each, bike_id=bike_id) for each in positions]
+    problems = ((index, age_problem(each.recorded_at, now)) for index, each in enumerate(read))
     errors = {f"positions.{index}.recorded_at": [problem] for index, problem in problems if problem}
     if errors:
         raise Invalid("The body is not valid.", {"errors": errors})
     publisher.publish(
         EXCHANGE.name,
         FLEET_KEY if bike_id is None else bike_key(bike_id),
-        message_of(positions, bike_id),
+        compiled_positions.write(read),
         headers={"nameko.request_id": request_id},
         # A consumer judges age by this time, so that waiting in the queue makes nothing too old.
         timestamp=int(now.timestamp()),
     )
-    return len(positions)
-
-
-def message_of(positions: list[dict[str, Any]], bike_id: str | None) -> bytes:
-    """The body of the message; other requests run while a long one is made."""
-    slices = []
-    for start in range(0, len(positions), SLICE):
-        members = [as_published(each, bike_id) for each in positions[start : start + SLICE]]
-        slices.append(http_json.dump(members)[1:-1])
-        eventlet.sleep(0)
-    return b'{"positions":[' + b",".join(slices) + b"]}"
-
-
-def as_published(position: dict[str, Any], bike_id: str | None) -> dict[str, Any]:
-    """A position as it stands in a message: always with its bike, without members that are null."""
-    longitude, latitude = position["location"]
-    message = {
-        "bike_id": bike_id or position["bike_id"],
-        "recorded_at": format_time(position["recorded_at"]),
-        "location": {"type": "Point", "coordinates": [longitude, latitude]},
-    }
-    return message | {name: position[name] for name in NUMBERS if position.get(name) is not None}
+    return len(read)

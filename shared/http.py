@@ -100,7 +100,7 @@ class HttpEntrypoint(HttpRequestHandler):
             route.permit(exchange.identity, path)
         key = idempotency_key(headers) if route.takes_idempotency_key else None
         query = self._query(exchange.environ.get("QUERY_STRING", ""))
-        body = self._body(exchange) if route.body is not None else {}
+        body = self._body(exchange, path) if route.body is not None else {}
         return Call(exchange.request_id, exchange.identity, path, query, body, key, headers)
 
     def _authenticate(self, exchange: Exchange, authorization: str | None) -> None:
@@ -147,7 +147,7 @@ class HttpEntrypoint(HttpRequestHandler):
             loaded = load(self.route.query, values, "The query is not valid.")
         return loaded
 
-    def _body(self, exchange: Exchange) -> dict[str, Any]:
+    def _body(self, exchange: Exchange, path: dict[str, str]) -> dict[str, Any]:
         route, environ = self.route, exchange.environ
         assert route.body is not None
         is_absent = not int(environ.get("CONTENT_LENGTH") or 0) and "HTTP_TRANSFER_ENCODING" not in environ
@@ -160,6 +160,11 @@ class HttpEntrypoint(HttpRequestHandler):
             if not route.body_required:
                 return {}
             raise Problem(400, "A body is needed: a JSON object.")
+        # A schema may have a faster way for what has no fault; it takes nothing that the schema would refuse.
+        compiled = getattr(route.body, "read_compiled", None)
+        known = None if compiled is None else compiled(data, path)
+        if known is not None:
+            return dict(known)
         try:
             value = http_json.parse(data)
         except http_json.MalformedJSON as error:

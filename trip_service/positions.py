@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from shared.position_messages import Position
+from shared.arrays import array
+from shared.compiled_positions import Position
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +44,13 @@ def store(session: Session, positions: Sequence[Position]) -> None:
     session.execute(
         STORE,
         {
-            "ids": [p.bike_id for p in rows],
-            "times": [p.recorded_at for p in rows],
-            "lons": [p.longitude for p in rows],
-            "lats": [p.latitude for p in rows],
-            "batteries": [p.battery_percent for p in rows],
-            "speeds": [p.speed_mps for p in rows],
-            "accuracies": [p.accuracy_m for p in rows],
+            "ids": array(p.bike_id for p in rows),
+            "times": array(p.recorded_at.isoformat() for p in rows),
+            "lons": array(p.longitude for p in rows),
+            "lats": array(p.latitude for p in rows),
+            "batteries": array(p.battery_percent for p in rows),
+            "speeds": array(p.speed_mps for p in rows),
+            "accuracies": array(p.accuracy_m for p in rows),
         },
     )
 

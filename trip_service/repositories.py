@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from shared import outbox
+from shared.compiled_positions import Position
 from shared.fields import Point
-from shared.position_messages import Position
 from trip_service.domain import Status
 from trip_service.models import Outbox, Trip
 from trip_service.schemas import event_data
