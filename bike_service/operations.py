@@ -1,6 +1,6 @@
 """What the fleet can be asked to do, each in one transaction: rules from `domain`, rows from `repositories`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -62,6 +62,19 @@ def add_many(session: Session, bikes: Sequence[Json]) -> Json:
 
 def get(session: Session, bike_id: str, viewer: Viewer) -> Json:
     return schemas.show(_found(Bikes(session).get(bike_id)), viewer)
+
+
+def get_many(session: Session, calls: Sequence[Mapping[str, Any] | DomainError]) -> list[Json | DomainError]:
+    """Of each call its bike, or its own error."""
+    bikes = Bikes(session).by_ids(call["bike_id"] for call in calls if isinstance(call, Mapping))
+    return [_got(bikes, call) for call in calls]
+
+
+def _got(bikes: Mapping[str, Bike], call: Mapping[str, Any] | DomainError) -> Json | DomainError:
+    if isinstance(call, DomainError):
+        return call
+    bike = bikes.get(call["bike_id"])
+    return NotFound("There is no such bike.") if bike is None else schemas.show(bike, schemas.viewer_of(dict(call)))
 
 
 def list_page(session: Session, arguments: Json, viewer: Viewer) -> Json:

@@ -75,7 +75,7 @@ class Bikes:
             if error.orig is None or error.orig.diag.constraint_name != "bikes_name_key":  # type: ignore[attr-defined]
                 raise
             raise self._names_taken(bikes) from None
-        found = self._by_ids(row["id"] for row in rows)
+        found = self.by_ids(row["id"] for row in rows)
         self._record("bike_added", [found[bike_id] for bike_id in added], now)
         return [found[row["id"]] for row in rows]
 
@@ -119,7 +119,7 @@ class Bikes:
                 "vehicle": viewer.sub if viewer.role == "vehicle" else None,
             },
         ).all()
-        bikes = self._by_ids(bike_id for bike_id, _ in found)
+        bikes = self.by_ids(bike_id for bike_id, _ in found)
         return [(bikes[bike_id], 2 * EARTH_RADIUS_M * math.asin(min(1.0, chord / 2))) for bike_id, chord in found]
 
     def change(self, bike: Bike, changes: dict[str, str], event_type: str = "bike_changed") -> Bike:
@@ -200,7 +200,8 @@ class Bikes:
             )
         return wanted - known
 
-    def _by_ids(self, ids: Iterable[str]) -> dict[str, Bike]:
+    def by_ids(self, ids: Iterable[str]) -> dict[str, Bike]:
+        """Those of the bikes that there are, by id."""
         query = select(Bike).where(Bike.id.in_(list(ids))).execution_options(populate_existing=True)
         return {bike.id: bike for bike in self.session.scalars(query)}
 

@@ -28,7 +28,8 @@ from shared.outbox import OutboxRelay
 from shared.positions import queue_of
 from shared.positions_topology import PositionsTopology
 from shared.rpc import rpc
-from shared.validation import load, load_arguments
+from shared.rpc_batch import rpc_many
+from shared.validation import load, load_arguments, load_calls
 
 Json = dict[str, Any]
 
@@ -74,6 +75,13 @@ class BikeService:
         loaded = load_arguments(schemas.BikeIdSchema(), bike_id=bike_id, viewer=viewer)
         with self.db.get_session() as session:
             return operations.get(session, loaded["bike_id"], viewer_of(dict(loaded)))
+
+    @rpc_many
+    def get_many(self, calls: Any) -> Sequence[Any]:
+        """`get` for many callers at once, by one query: a list of `{"bike_id", "viewer"}`."""
+        loaded = load_calls(schemas.BikeIdSchema(), calls)
+        with self.db.get_session() as session:
+            return operations.get_many(session, loaded)
 
     @rpc
     def list(

@@ -1,6 +1,7 @@
 """bike_service as the gateway sees it: the only place where its remote methods are spelled."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from gateway_service.auth import Viewer
@@ -11,9 +12,14 @@ Bike = dict[str, Any]
 class BikeService:
     """Every method raises the domain errors of `shared.errors`, Unavailable and DeadlineExceeded included."""
 
-    def __init__(self, rpc: Any, timeout: float) -> None:
-        """`rpc`: a `shared.rpc_proxy.ServiceProxy`; `timeout`: seconds for each call."""
+    def __init__(self, rpc: Any, timeout: float, get_one: Callable[..., Any] | None = None) -> None:
+        """`rpc`: a `shared.rpc_proxy.ServiceProxy`; `timeout`: seconds for each call.
+
+        `get_one`: a `shared.rpc_batch.BatchProxy` of `get_many`, through which single reads travel together.
+        """
         self._rpc = rpc.with_timeout(timeout)
+        self._get_one = get_one
+        self._timeout = timeout
 
     def add(self, bike: dict[str, Any], subject: str, idempotency_key: str | None) -> tuple[Bike, bool]:
         """The bike, and whether this is the kept answer to an earlier call with the same key."""
@@ -29,7 +35,8 @@ class BikeService:
         return result
 
     def get(self, bike_id: str, viewer: Viewer) -> Bike:
-        bike: Bike = self._rpc.get(bike_id, viewer=viewer)
+        assert self._get_one is not None, "given where bikes are read"
+        bike: Bike = self._get_one(self._timeout, bike_id=bike_id, viewer=viewer)
         return bike
 
     def list(self, viewer: Viewer, filters: dict[str, Any]) -> dict[str, Any]:

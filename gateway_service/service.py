@@ -14,6 +14,7 @@ from gateway_service.trips import TripService
 from shared.http import Answer, Call, Response, http
 from shared.http_route import MIB
 from shared.publisher import Publisher
+from shared.rpc_batch import BatchProxy
 from shared.rpc_proxy import RpcProxy
 
 TELEMETRY_LIMIT = 8 * MIB
@@ -39,11 +40,12 @@ class GatewayService(Site):
     config = Config()
     publisher = Publisher()
     bike_rpc = RpcProxy("bike_service")
+    bike_get = BatchProxy("bike_service", "get_many")
     trip_rpc = RpcProxy("trip_service")
 
     @cached_property
     def bikes(self) -> BikeService:
-        return BikeService(self.bike_rpc, self.config["SETTINGS"].rpc_timeout)
+        return BikeService(self.bike_rpc, self.config["SETTINGS"].rpc_timeout, self.bike_get)
 
     @cached_property
     def trips(self) -> TripService:

@@ -9,7 +9,7 @@ def usable(context: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in context.items() if name not in CHECKS or CHECKS[name](value)}
 
 
-def _is_stack(value: Any) -> bool:
+def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(call, str) for call in value)
 
 
@@ -17,4 +17,9 @@ def _is_time(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-CHECKS = {"call_id_stack": _is_stack, "deadline": _is_time, "request_id": lambda value: isinstance(value, str)}
+CHECKS = {
+    "call_id_stack": _is_texts,
+    "deadline": _is_time,
+    "request_id": lambda value: isinstance(value, str),
+    "request_ids": _is_texts,
+}

@@ -11,6 +11,7 @@ from shared.errors import Invalid
 # No object that we take has so many members; naming each unknown one of a flood would help nobody but its sender.
 MAX_MEMBERS = 50
 MAX_ERRORS = 100
+MAX_CALLS = 1000
 
 
 class StrictSchema(Schema):
@@ -52,8 +53,26 @@ def load(schema: Schema, data: Any, detail: str = "The input is invalid.") -> An
         raise Invalid(detail, {"errors": errors}) from None
 
 
-def load_arguments(schema: Schema, **arguments: Any) -> Mapping[str, Any]:
+def load_arguments(schema: Schema, /, **arguments: Any) -> Mapping[str, Any]:
     """RPC arguments through `schema`; those that are None count as not given. Raises Invalid."""
     given = {name: value for name, value in arguments.items() if value is not None}
     loaded: Mapping[str, Any] = load(schema, given, "The arguments are invalid.")
     return loaded
+
+
+def load_calls(schema: Schema, calls: Any) -> list[Mapping[str, Any] | Invalid]:
+    """The keyword arguments of each of `calls` (see `shared.rpc_batch`) through `schema`, or why they do not fit.
+
+    Raises Invalid when `calls` is no list of up to MAX_CALLS objects.
+    """
+    if not isinstance(calls, list) or len(calls) > MAX_CALLS or not all(isinstance(call, dict) for call in calls):
+        message = f"Not a list of up to {MAX_CALLS} objects."
+        raise Invalid("The arguments are invalid.", {"errors": {"calls": [message]}})
+    return [_load_call(schema, call) for call in calls]
+
+
+def _load_call(schema: Schema, call: dict[str, Any]) -> Mapping[str, Any] | Invalid:
+    try:
+        return load_arguments(schema, **call)
+    except Invalid as error:
+        return error
