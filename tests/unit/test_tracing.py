@@ -17,7 +17,7 @@ from shared.call_context import usable
 from shared.errors import Conflict, DeadlineExceeded, Unavailable
 from shared.problems import Problem
 from shared.worker_traces import Traces
-from tests.unit.traces import Traced, recording
+from tests.traces import Traced, recording
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
