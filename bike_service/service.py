@@ -29,6 +29,7 @@ from shared.positions import queue_of
 from shared.positions_topology import PositionsTopology
 from shared.rpc import rpc
 from shared.validation import load, load_arguments
+from shared.worker_traces import Traces
 
 Json = dict[str, Any]
 
@@ -39,6 +40,7 @@ class BikeService:
     name = "bike_service"
 
     log = WorkerLog()
+    traces = Traces()
     db = Database(Base)
     relay = OutboxRelay(Base, Outbox)
     topology = PositionsTopology()

@@ -6,7 +6,7 @@ from typing import Any
 import eventlet
 from marshmallow import fields
 
-from shared import http_json
+from shared import http_json, tracing
 from shared.errors import Invalid
 from shared.fields import format_time
 from shared.long_list import SLICE, LongList
@@ -47,14 +47,15 @@ def publish(publisher: Any, positions: list[dict[str, Any]], request_id: str, bi
     errors = {f"positions.{index}.recorded_at": [problem] for index, problem in problems if problem}
     if errors:
         raise Invalid("The body is not valid.", {"errors": errors})
-    publisher.publish(
-        EXCHANGE.name,
-        FLEET_KEY if bike_id is None else bike_key(bike_id),
-        message_of(positions, bike_id),
-        headers={"nameko.request_id": request_id},
-        # A consumer judges age by this time, so that waiting in the queue makes nothing too old.
-        timestamp=int(now.timestamp()),
-    )
+    with tracing.spans().publishing(EXCHANGE.name) as span:
+        publisher.publish(
+            EXCHANGE.name,
+            FLEET_KEY if bike_id is None else bike_key(bike_id),
+            message_of(positions, bike_id),
+            headers={"nameko.request_id": request_id, **span.headers},
+            # A consumer judges age by this time, so that waiting in the queue makes nothing too old.
+            timestamp=int(now.timestamp()),
+        )
     return len(positions)
 
 

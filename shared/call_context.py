@@ -17,4 +17,14 @@ def _is_time(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-CHECKS = {"call_id_stack": _is_stack, "deadline": _is_time, "request_id": lambda value: isinstance(value, str)}
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+CHECKS = {
+    "call_id_stack": _is_stack,
+    "deadline": _is_time,
+    "request_id": _is_text,
+    "traceparent": _is_text,
+    "tracestate": _is_text,
+}
