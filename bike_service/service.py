@@ -30,6 +30,7 @@ from shared.positions_topology import PositionsTopology
 from shared.rpc import rpc
 from shared.rpc_batch import rpc_many
 from shared.validation import load, load_arguments, load_calls
+from shared.worker_traces import Traces
 
 Json = dict[str, Any]
 
@@ -40,6 +41,7 @@ class BikeService:
     name = "bike_service"
 
     log = WorkerLog()
+    traces = Traces()
     db = Database(Base)
     relay = OutboxRelay(Base, Outbox)
     topology = PositionsTopology()

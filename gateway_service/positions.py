@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import fields
 
-from shared import compiled_positions
+from shared import compiled_positions, tracing
 from shared.compiled_positions import Position
 from shared.errors import Invalid
 from shared.long_list import LongList
@@ -59,12 +59,13 @@ def publish(publisher: Any, positions: list[Any], request_id: str, bike_id: str 
     errors = {f"positions.{index}.recorded_at": [problem] for index, problem in problems if problem}
     if errors:
         raise Invalid("The body is not valid.", {"errors": errors})
-    publisher.publish(
-        EXCHANGE.name,
-        FLEET_KEY if bike_id is None else bike_key(bike_id),
-        compiled_positions.write(read),
-        headers={"nameko.request_id": request_id},
-        # A consumer judges age by this time, so that waiting in the queue makes nothing too old.
-        timestamp=int(now.timestamp()),
-    )
+    with tracing.spans().publishing(EXCHANGE.name) as span:
+        publisher.publish(
+            EXCHANGE.name,
+            FLEET_KEY if bike_id is None else bike_key(bike_id),
+            compiled_positions.write(read),
+            headers={"nameko.request_id": request_id, **span.headers},
+            # A consumer judges age by this time, so that waiting in the queue makes nothing too old.
+            timestamp=int(now.timestamp()),
+        )
     return len(read)

@@ -16,6 +16,7 @@ from shared.http_route import MIB
 from shared.publisher import Publisher
 from shared.rpc_batch import BatchProxy
 from shared.rpc_proxy import RpcProxy
+from shared.worker_traces import Traces
 
 TELEMETRY_LIMIT = 8 * MIB
 GEO_JSON = "application/geo+json"
@@ -37,6 +38,7 @@ def created(resource: dict[str, Any], path: str, replayed: bool) -> Answer:
 class GatewayService(Site):
     name = "gateway_service"
 
+    traces = Traces()
     config = Config()
     publisher = Publisher()
     bike_rpc = RpcProxy("bike_service")

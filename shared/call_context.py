@@ -17,9 +17,15 @@ def _is_time(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 CHECKS = {
     "call_id_stack": _is_texts,
     "deadline": _is_time,
-    "request_id": lambda value: isinstance(value, str),
+    "request_id": _is_text,
     "request_ids": _is_texts,
+    "traceparent": _is_text,
+    "tracestate": _is_text,
 }

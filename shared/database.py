@@ -8,6 +8,7 @@ from nameko_sqlalchemy import Database as NamekoDatabase
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
+from shared import sql_traces
 from shared.green_postgres import LimitedConnection
 
 DB_URIS = "DB_URIS"
@@ -69,3 +70,4 @@ class Database(NamekoDatabase):
         self.engine_options = engine_options(self.container.service_name)
         super().setup()
         limit_connecting(self.engine)
+        sql_traces.observe(self.engine)

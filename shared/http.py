@@ -18,7 +18,7 @@ from werkzeug.datastructures import Headers, MIMEAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response as HttpResponse
 
-from shared import http_json
+from shared import http_json, tracing
 from shared.errors import DeadlineExceeded, DomainError, Invalid, Unavailable
 from shared.fields import canonical_uuid
 from shared.http_app import Exchange
@@ -181,7 +181,7 @@ class HttpEntrypoint(HttpRequestHandler):
                     self,
                     (call,),
                     {},
-                    context_data={"request_id": call.request_id},
+                    context_data={"request_id": call.request_id, **tracing.spans().carrier()},
                     handle_result=partial(self.handle_result, finished),
                 )
         except ContainerBeingKilled:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map
 from werkzeug.wrappers import Response
 
+from shared import tracing
 from shared.errors import DomainError
 from shared.http_headers import request_id
 from shared.http_route import Route
@@ -59,11 +60,13 @@ class HttpApp:
         headers = EnvironHeaders(environ)
         exchange = Exchange(environ["REQUEST_METHOD"], environ["PATH_INFO"], request_id(headers), environ)
         set_request_id(exchange.request_id)
-        try:
-            response = self._respond(exchange)
-        except Exception as error:
-            response = self._response_of(error, exchange)
-        self._finish(exchange, response)
+        with tracing.spans().http_request(environ) as span:
+            try:
+                response = self._respond(exchange)
+            except Exception as error:
+                response = self._response_of(error, exchange)
+            self._finish(exchange, response)
+            span.answered(response.status_code, exchange.route.path if exchange.route else None)
         self._settle_connection(environ, response)
         return response(environ, start_response)
 

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from nameko.extensions import DependencyProvider
 from pythonjsonlogger.json import JsonFormatter
 
+from shared import tracing
 from shared.errors import DomainError
 from shared.outage import is_outage
 
@@ -34,11 +35,17 @@ class _RequestId(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not hasattr(record, "request_id"):
             record.request_id = _request_id.get()
+        ids = tracing.spans().ids()
+        if ids is not None:
+            record.trace_id, record.span_id = ids
         return True
 
 
 def configure(service: str, level: str = "INFO") -> None:
-    """Log to stdout as JSON: time, level, logger, service, request_id, message, and the line's own fields."""
+    """Log to stdout as JSON: time, level, logger, service, request_id, message, and the line's own fields.
+
+    While a trace is recorded, also its trace_id and span_id.
+    """
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(_RequestId())
     handler.setFormatter(

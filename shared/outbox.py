@@ -20,6 +20,7 @@ from sqlalchemy import BigInteger, DateTime, Text, delete, event, func, insert, 
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from shared import tracing
 from shared.amqp import connection
 from shared.database import DB_URIS, make_engine
 from shared.errors import Unavailable
@@ -48,6 +49,7 @@ class OutboxMixin:
     type: Mapped[str] = mapped_column(Text)
     payload: Mapped[str] = mapped_column(Text)
     request_id: Mapped[str | None] = mapped_column(Text)
+    traceparent: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
@@ -74,6 +76,7 @@ def _row(event_type: str, data: dict[str, Any], occurred_at: datetime) -> dict[s
         "type": event_type,
         "payload": json.dumps(payload),
         "request_id": current_request_id(),
+        "traceparent": tracing.spans().carrier().get("traceparent"),
     }
 
 
@@ -146,7 +149,9 @@ class OutboxRelay(DependencyProvider):
         outbox = self.outbox
         order = outbox.id.desc() if newest_first else outbox.id
         with Session(self._engine) as session, session.begin():
-            query = select(outbox.id, outbox.event_id, outbox.type, outbox.payload, outbox.request_id)
+            query = select(
+                outbox.id, outbox.event_id, outbox.type, outbox.payload, outbox.request_id, outbox.traceparent
+            )
             rows = session.execute(query.order_by(order).limit(BATCH).with_for_update(skip_locked=True)).all()
             if not rows:
                 return 0
@@ -159,18 +164,20 @@ class OutboxRelay(DependencyProvider):
 
     def _publish(self, row: Any) -> bool:
         headers = {} if row.request_id is None else {"nameko.request_id": row.request_id}
+        origin = {"traceparent": row.traceparent}
         try:
-            self.publisher.publish(
-                self._exchange.name,
-                row.type,
-                row.payload.encode(),
-                headers=headers,
-                message_id=row.event_id,
-                timestamp=int(datetime.now(UTC).timestamp()),
-                # An event that nobody listens for is published all the same.
-                mandatory=False,
-                timeout=10,
-            )
+            with tracing.spans().publishing(f"{self._exchange.name}:{row.type}", origin) as span:
+                self.publisher.publish(
+                    self._exchange.name,
+                    row.type,
+                    row.payload.encode(),
+                    headers={**headers, **span.headers},
+                    message_id=row.event_id,
+                    timestamp=int(datetime.now(UTC).timestamp()),
+                    # An event that nobody listens for is published all the same.
+                    mandatory=False,
+                    timeout=10,
+                )
         except Unavailable as error:
             log.warning("an event is not confirmed and stays in the outbox", extra={"reason": str(error)})
             return False

@@ -20,6 +20,7 @@ from nameko.extensions import DependencyProvider, SharedExtension
 from nameko.messaging import HeaderEncoder
 from nameko.rpc import RPC_REPLY_QUEUE_TEMPLATE, get_rpc_exchange
 
+from shared import tracing
 from shared.consumers import QueueConsumer
 from shared.errors import DeadlineExceeded, Unavailable
 from shared.publisher import SharedPublisher, Unroutable
@@ -116,13 +117,14 @@ class RpcProxy(DependencyProvider, HeaderEncoder):
         headers = {**self.get_message_headers(worker_ctx), "nameko.deadline": deadline}
         correlation_id = str(uuid.uuid4())
         reply = self.reply_listener.expect(correlation_id)
-        try:
-            answer = self._exchange(method, body, headers, correlation_id, reply, deadline)
-        finally:
-            self.reply_listener.forget(correlation_id)
-        if answer.get("error"):
-            raise deserialize(answer["error"])
-        return answer.get("result")
+        with tracing.spans().rpc_call(self.target_service, method) as span:
+            try:
+                answer = self._exchange(method, body, {**headers, **span.headers}, correlation_id, reply, deadline)
+            finally:
+                self.reply_listener.forget(correlation_id)
+            if answer.get("error"):
+                raise deserialize(answer["error"])
+            return answer.get("result")
 
     def _exchange(
         self, method: str, body: bytes, headers: dict[str, Any], correlation_id: str, reply: Event, deadline: float

@@ -28,7 +28,7 @@ from nameko.containers import ServiceContainer  # noqa: E402
 
 from shared import config as settings  # noqa: E402
 from shared import log as logs  # noqa: E402
-from shared import migrate  # noqa: E402
+from shared import migrate, tracing_setup  # noqa: E402
 from shared.topology import TopologyMismatch  # noqa: E402
 from shared.wait import DEFAULT_LIMIT_S, WaitedTooLong, wait_for_broker, wait_for_database  # noqa: E402
 
@@ -142,6 +142,7 @@ def main(arguments: list[str]) -> int:
             raise settings.ConfigurationError(f"LOG_LEVEL must be a level such as INFO, not {level!r}.")
         logs.configure(arguments[0], level)
         service = load_service(arguments[0], os.environ)
+        tracing_setup.configure(service.name, os.environ)
         limit_s = settings.number(os.environ, "STARTUP_TIMEOUT", DEFAULT_LIMIT_S, 1, 86_400)
     except settings.ConfigurationError as error:
         print(f"{arguments[0]}: {error}", file=sys.stderr)
@@ -158,6 +159,8 @@ def main(arguments: list[str]) -> int:
     except Exception:
         log.exception("the service could not start")
         return 1
+    finally:
+        tracing_setup.shut_down()
 
 
 if __name__ == "__main__":

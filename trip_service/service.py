@@ -26,6 +26,7 @@ from shared.positions_topology import PositionsTopology
 from shared.rpc import rpc
 from shared.rpc_proxy import RpcProxy
 from shared.validation import load_arguments
+from shared.worker_traces import Traces
 from trip_service import operations, schemas
 from trip_service.models import Base, Outbox
 from trip_service.renting import Renting
@@ -41,6 +42,7 @@ class TripService:
     name = "trip_service"
 
     log = WorkerLog()
+    traces = Traces()
     config = Config()
     db = Database(Base)
     relay = OutboxRelay(Base, Outbox)

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -68,12 +69,13 @@ def wait_until_healthy(gateway_url: str, processes: list[subprocess.Popen[bytes]
     raise AssertionError(f"the stack did not become healthy\n{ends}")
 
 
-@pytest.fixture(scope="session")
-def stack(private_parts: PrivateParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    postgres, logs = private_parts.postgres, tmp_path_factory.mktemp("logs")
+@contextmanager
+def running_stack(parts: PrivateParts, logs: Path, settings: Mapping[str, str] | None = None) -> Iterator[RunningStack]:
+    """A stack with more `settings`; at the end every service has to end with 0 in time."""
+    postgres = parts.postgres
     running = RunningStack(
         gateway_url=f"http://127.0.0.1:{free_port()}",
-        amqp_uri=private_parts.rabbitmq.add_vhost(unique_name("e2e")),
+        amqp_uri=parts.rabbitmq.add_vhost(unique_name("e2e")),
         bike_database_url=postgres.create_database(unique_name("bikes")),
         trip_database_url=postgres.create_database(unique_name("trips")),
         admin_database_url=postgres.admin_url,
@@ -86,6 +88,7 @@ def stack(private_parts: PrivateParts, tmp_path_factory: pytest.TempPathFactory)
         "TRIP_DATABASE_URL": running.trip_database_url,
         "JWT_SECRET": running.jwt_secret,
         "GATEWAY_ADDRESS": running.gateway_url.removeprefix("http://"),
+        **(settings or {}),
     }
     processes: list[subprocess.Popen[bytes]] = []
     try:
@@ -99,3 +102,9 @@ def stack(private_parts: PrivateParts, tmp_path_factory: pytest.TempPathFactory)
             process.send_signal(signal.SIGTERM)
         for process in processes:
             assert process.wait(timeout=15) == 0
+
+
+@pytest.fixture(scope="session")
+def stack(private_parts: PrivateParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with running_stack(private_parts, tmp_path_factory.mktemp("logs")) as running:
+        yield running
