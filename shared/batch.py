@@ -97,6 +97,7 @@ class BatchConsumer(Entrypoint):
         self._careful_until = 0.0
         self._main: Any = None
         self._batch_messages = metrics.BATCH_MESSAGES.labels(queue.name)
+        self._pauses = metrics.BATCH_PAUSES.labels(queue.name)
 
     def setup(self) -> None:
         self.watch.add(self.queue.name, dead_letter_queue(self.queue).name)
@@ -246,7 +247,7 @@ class BatchConsumer(Entrypoint):
             except Exception as error:
                 if not is_outage(error):
                     raise
-                metrics.BATCH_PAUSES.labels(self.queue.name).inc()
+                self._pauses.inc()
                 log.warning("consuming pauses", extra={"queue": self.queue.name, "reason": repr(error)})
                 if self._stopping:
                     raise ConnectionAbortedError("asked to stop during an outage") from error

@@ -66,28 +66,24 @@ class SideEngine(SharedExtension):
 
     def __init__(self) -> None:
         super().__init__()
-        self._engine: Engine | None = None
-
-    @property
-    def engine(self) -> Engine:
-        assert self._engine is not None, "set up before use"
-        return self._engine
+        self.engine: Engine | None = None
 
     def setup(self) -> None:
         # One for the figures, one for a health check that comes meanwhile.
         few = {"pool_size": 1, "max_overflow": 1, "pool_timeout": 2}
         options = {**engine_options(self.container.service_name), **few}
-        self._engine = create_engine(next(iter(self.container.config[DB_URIS].values())), **options)
-        limit_connecting(self._engine)
+        self.engine = create_engine(next(iter(self.container.config[DB_URIS].values())), **options)
+        limit_connecting(self.engine)
 
     def check(self) -> None:
         """Return once the database has answered; raises what SQLAlchemy raises."""
+        assert self.engine is not None, "set up before use"
         with self.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
     def stop(self) -> None:
-        if self._engine is not None:
-            self._engine.dispose()
+        if self.engine is not None:
+            self.engine.dispose()
 
     kill = stop
 

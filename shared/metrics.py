@@ -58,12 +58,14 @@ class TimedCounter:
 
     def record(self, seconds: float, *values: str) -> None:
         """Count one that took `seconds`; `values` in the order of the labels, all of them text."""
-        series = self._series.get(values)
-        if series is None:
-            duration = self._duration.labels(*values[:-1]) if len(values) > 1 else self._duration
-            series = self._series[values] = self._total.labels(*values), duration
-        series[0].inc()
-        series[1].observe(seconds)
+        total, duration = self._series.get(values) or self.begin(*values)
+        total.inc()
+        duration.observe(seconds)
+
+    def begin(self, *values: str) -> tuple[Any, Any]:
+        """Show these from now on, at zero, so that Prometheus sees the first one as an increase."""
+        series = self._series[values] = self._total.labels(*values), self._duration.labels(*values[:-1])
+        return series
 
 
 def outcome_of(error: BaseException | None) -> str:

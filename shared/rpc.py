@@ -14,7 +14,7 @@ import logging
 import math
 import sys
 import time
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from kombu import Queue
@@ -34,7 +34,7 @@ from nameko.rpc import RpcConsumer as NamekoRpcConsumer
 from shared import call_context, rpc_metrics
 from shared.consumers import QueueConsumer
 from shared.errors import DomainError, Unavailable
-from shared.metrics import outcome_of
+from shared.metrics import DEFECT, outcome_of
 from shared.outage import as_unavailable, is_outage
 from shared.publisher import SharedPublisher
 from shared.queue_watch import QueueWatch
@@ -125,6 +125,12 @@ class Rpc(NamekoRpc):
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("expected_exceptions", DomainError)
         super().__init__(**kwargs)
+        self._metric_name = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self._metric_name = f"{self.container.service_name}.{self.method_name}"
+        rpc_metrics.SERVED.begin(self._metric_name, DEFECT)
 
     def handle_message(self, body: Any, message: Message) -> None:
         if not isinstance(body, dict) or not isinstance(body.get("args"), list):
@@ -158,10 +164,6 @@ class Rpc(NamekoRpc):
                 },
             )
             self.rpc_consumer.queue_consumer.ack_message(message)
-
-    @cached_property
-    def _metric_name(self) -> str:
-        return f"{self.container.service_name}.{self.method_name}"
 
     def _handle_outcome(
         self, message: Message, began: float, worker_ctx: Any, result: Any, exc_info: Any

@@ -10,7 +10,9 @@ from nameko.timer import Timer
 from shared.metrics import OK, TimedCounter, gauge, outcome_of
 
 RUNS = TimedCounter("timer_runs", "timer_run", "Runs of a service's timers, by timer and outcome", ["timer", "outcome"])
-LAST_SUCCESS = gauge("timer_last_success_timestamp_seconds", "When the timer's last good run ended.", ["timer"])
+LAST_SUCCESS = gauge(
+    "timer_last_success_timestamp_seconds", "When the timer's last good run ended, or the process began.", ["timer"]
+)
 
 
 class TimerMetrics(DependencyProvider):
@@ -19,6 +21,11 @@ class TimerMetrics(DependencyProvider):
     def __init__(self) -> None:
         super().__init__()
         self._started: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    def start(self) -> None:
+        for entrypoint in self.container.entrypoints:
+            if isinstance(entrypoint, Timer):
+                LAST_SUCCESS.labels(entrypoint.method_name).set_to_current_time()
 
     def worker_setup(self, worker_ctx: Any) -> None:
         if isinstance(worker_ctx.entrypoint, Timer):

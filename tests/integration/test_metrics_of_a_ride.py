@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,17 +13,22 @@ import pytest
 import requests
 
 from infrastructure.local import ports
-from shared import VERSION, jwt
+from shared import VERSION, jwt, message_metrics, rpc_metrics
 from shared.fields import format_time
+from shared.metrics import DEFECT, OK
+from tests import observability
 from tests.conftest import PrivateParts, unique_name
 from tests.integration.broker import Broker
 from tests.integration.builders import query
 from tests.integration.conftest import as_sqlalchemy
 from tests.integration.processes import Process, Scrape, running_process
+from tests.promql import OF_THE_TARGET, uses
 from tests.waiting import eventually
 
 Json = dict[str, Any]
 SECRET = secrets.token_hex(32)
+OUTCOMES = {OK, DEFECT, rpc_metrics.EXPIRED, message_metrics.RETRIED}
+METHODS = {"other", "GET", "get", "list"}
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,6 @@ def test_what_is_counted_adds_up_with_what_was_done(company: Company) -> None:
         )
 
     eventually(all_done, timeout=15)
-    time.sleep(0)
     gateway, bikes, trip_service = company.scrapes()
     assert grown(gateway, before_gateway, "positions_accepted_total") == 25
     [[stored]] = query(company.trip_database_url, "SELECT count(*) FROM positions")
@@ -124,9 +127,7 @@ def test_what_is_counted_adds_up_with_what_was_done(company: Company) -> None:
     assert grown(trip_service, before_trips, "trips_cancelled_total") == 1
     # Both ends of each remote call agree.
     for outcome, calls in (("ok", 3), ("Conflict", 1)):
-        made = grown(
-            gateway, before_gateway, "rpc_calls_total", target="trip_service", method="start", outcome=outcome
-        )
+        made = grown(gateway, before_gateway, "rpc_calls_total", target="trip_service", method="start", outcome=outcome)
         served = grown(trip_service, before_trips, "rpc_requests_total", method="trip_service.start", outcome=outcome)
         assert made == served == calls
     check_outs = {"target": "bike_service", "method": "check_out"}
@@ -147,6 +148,12 @@ def test_what_is_counted_adds_up_with_what_was_done(company: Company) -> None:
         )
 
 
+def all_probes_up(process: Process) -> bool:
+    """Whether all figures were there in time, as they may not be on a busy machine."""
+    scrape = process.scrape()
+    return scrape.value("probe_up") == sum(name == "bike_company_probe_up" for name, _ in scrape.samples)
+
+
 def test_what_stands_is_shown(company: Company) -> None:
     for process in (company.gateway, company.bikes, company.trips):
         scrape = process.scrape()
@@ -160,9 +167,12 @@ def test_what_stands_is_shown(company: Company) -> None:
 
     def shown() -> bool:
         bikes, trips = company.bikes.scrape(), company.trips.scrape()
-        return bikes.value("bikes", status="in_use") == in_use and trips.value("active_trips") == in_use
+        if not (bikes.has("bikes") and trips.has("active_trips")):
+            return False  # measured too late for this scrape
+        return bikes.value("bikes", status="in_use") == trips.value("active_trips") == in_use
 
     eventually(shown, timeout=15)
+    eventually(lambda: all_probes_up(company.bikes) and all_probes_up(company.trips), timeout=15)
     bikes, trips = company.bikes.scrape(), company.trips.scrape()
     assert bikes.value("bikes", status="retired") == 0
     for scrape in (bikes, trips):
@@ -185,9 +195,13 @@ def test_dead_letters_are_seen_whoever_made_them(company: Company) -> None:
     broker = Broker(company.amqp_uri)
     broker.publish("", queue, b"no JSON")
     broker.publish("", queue, {"id": "wrong"})
-    eventually(
-        lambda: company.bikes.scrape().value("dead_letter_queue_messages", queue=f"{queue}.dead") == 2, timeout=15
-    )
+
+    def both_lie_there() -> bool:
+        scrape = company.bikes.scrape()
+        name, labels = "dead_letter_queue_messages", {"queue": f"{queue}.dead"}
+        return scrape.has(name, **labels) and scrape.value(name, **labels) == 2
+
+    eventually(both_lie_there, timeout=15)
     after = company.bikes.scrape()
     for reason in ("unreadable", "invalid"):
         assert after.value("dead_letters_total", queue=queue, reason=reason) == 1
@@ -207,7 +221,12 @@ def test_no_caller_can_make_a_series(company: Company) -> None:
     new = company.gateway.scrape().samples.keys() - before
     values = {value for _, labels in new for _, value in labels}
     assert "unmatched" in values
-    assert {value for _, labels in new for label, value in labels if label == "method"} <= {"other", "GET", "get", "list"}
+    assert {value for _, labels in new for label, value in labels if label == "method"} <= {
+        "other",
+        "GET",
+        "get",
+        "list",
+    }
     assert {value for _, labels in new for label, value in labels if label == "route"} <= {
         "unmatched",
         "/v1/bikes",
@@ -238,3 +257,22 @@ def test_each_line_of_a_request_has_its_id_chain_duration_and_process(company: C
     assert [".".join(call.split(".")[:2]) for call in chain] == steps
     [access] = [line for line in lines() if line["message"] == "POST /v1/trips 201"]
     assert access["call_id_stack"] == chain[:1]
+
+
+def test_what_alerts_and_dashboard_name_is_there(company: Company) -> None:
+    """Runs last: everything has been in use."""
+    eventually(lambda: all_probes_up(company.bikes) and all_probes_up(company.trips), timeout=15)
+    there: dict[str, set[str]] = {"up": set()}
+    values: set[tuple[str, str]] = {("outcome", outcome) for outcome in OUTCOMES}
+    for scrape in company.scrapes():
+        for name, labels in scrape.labels_of().items():
+            there.setdefault(name, set()).update(labels)
+        values |= {pair for _, labels in scrape.samples for pair in labels}
+    asked = [use for expression in observability.expressions() for use in uses(expression)]
+    assert {use.series for use in asked} <= there.keys()
+    for use in asked:
+        assert use.labels <= there[use.series] | OF_THE_TARGET, use
+        assert {pair for pair in use.equal if pair[0] != "job"} <= values, use
+    ours = {name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for name in there}
+    shown = {use.series.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for use in asked}
+    assert {name for name in ours - shown if name.startswith("bike_company_")} == set()
