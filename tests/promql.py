@@ -29,7 +29,7 @@ def _uses(node: Any, grouped_by: frozenset[str]) -> Iterator[Use]:
         case promql_parser.VectorSelector():
             matchers = node.matchers.matchers
             equal = {(m.name, m.value) for m in matchers if m.op == promql_parser.MatchOp.Equal}
-            yield Use(node.name, grouped_by | {m.name for m in matchers}, frozenset(equal))
+            yield Use(node.name or "", grouped_by | {m.name for m in matchers}, frozenset(equal))
         case promql_parser.MatrixSelector():
             yield from _uses(node.vector_selector, grouped_by)
         case promql_parser.AggregateExpr():
