@@ -54,6 +54,8 @@ class HttpApp:
             rule.endpoint = entrypoint
             rules.append(rule)
         # An address that is not spelled as declared is unknown, not redirected.
+        self._in_progress = 0
+        IN_PROGRESS.set_function(lambda: self._in_progress)
         # Anybody may send a method of their own making, and a page may ask with OPTIONS.
         self._methods = {"OPTIONS"}.union(*(rule.methods for rule in rules))
         self._adapter = Map(rules, merge_slashes=False, redirect_defaults=False).bind("gateway")
@@ -62,11 +64,13 @@ class HttpApp:
         headers = EnvironHeaders(environ)
         exchange = Exchange(environ["REQUEST_METHOD"], environ["PATH_INFO"], request_id(headers), environ)
         set_request_id(exchange.request_id)
-        with IN_PROGRESS.track_inprogress():
-            try:
-                response = self._respond(exchange)
-            except Exception as error:
-                response = self._response_of(error, exchange)
+        self._in_progress += 1
+        try:
+            response = self._respond(exchange)
+        except Exception as error:
+            response = self._response_of(error, exchange)
+        finally:
+            self._in_progress -= 1
         self._finish(exchange, response)
         self._settle_connection(environ, response)
         return response(environ, start_response)

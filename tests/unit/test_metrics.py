@@ -1,9 +1,12 @@
 import importlib
+import tomllib
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.exc import OperationalError
 
+from shared import VERSION
 from shared.errors import Conflict, DeadlineExceeded, Unavailable
 from shared.http_metrics import OTHER, UNMATCHED
 from shared.metrics import TimedCounter, outcome_of
@@ -87,3 +90,8 @@ def test_every_metric_has_our_name_a_text_and_a_base_unit() -> None:
         assert family.documentation.endswith("."), family.name
         assert not family.name.endswith(("_ms", "_milliseconds", "_minutes")), family.name
         assert family.type != "histogram" or family.name.endswith(("_seconds", "_messages")), family.name
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["version"] == VERSION
