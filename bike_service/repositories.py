@@ -11,11 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bike_service.domain import Status, Viewer
+from bike_service.metrics import BIKE_MOVES, POSITIONS_APPLIED
 from bike_service.models import Bike, Outbox
 from bike_service.schemas import event_data
 from shared import outbox
 from shared.errors import Conflict
 from shared.geodesy import EARTH_RADIUS_M
+from shared.metrics import count_on_commit
 from shared.position_messages import Position
 
 # The point asked for, on the unit sphere, as the column `sphere` has the bikes.
@@ -45,6 +47,12 @@ CHARGE = text("""
         AS new (id, recorded_at, percent)
     WHERE bikes.id = new.id AND (bikes.battery_at IS NULL OR bikes.battery_at < new.recorded_at)
 """)
+
+
+def count_by_status(session: Session) -> dict[str, int]:
+    """How many bikes there are of each status."""
+    rows = session.execute(select(Bike.status, func.count()).group_by(Bike.status)).all()
+    return {**dict.fromkeys(map(str, Status), 0), **{status: number for status, number in rows}}  # noqa: C416
 
 
 class Bikes:
@@ -178,7 +186,7 @@ class Bikes:
         known = set(self.session.scalars(lock))
         places = _newest(p for p in positions if p.bike_id in known)
         if places:
-            self.session.execute(
+            moved = self.session.execute(
                 MOVE,
                 {
                     "ids": [p.bike_id for p in places],
@@ -187,6 +195,7 @@ class Bikes:
                     "lats": [p.latitude for p in places],
                 },
             )
+            count_on_commit(self.session, BIKE_MOVES, moved.rowcount)  # type: ignore[attr-defined]
         charges = _newest(p for p in positions if p.bike_id in known and p.battery_percent is not None)
         if charges:
             self.session.execute(
@@ -197,6 +206,7 @@ class Bikes:
                     "percents": [p.battery_percent for p in charges],
                 },
             )
+        count_on_commit(self.session, POSITIONS_APPLIED, sum(p.bike_id in known for p in positions))
         return wanted - known
 
     def _by_ids(self, ids: Iterable[str]) -> dict[str, Bike]:

@@ -6,6 +6,7 @@ from typing import Any
 import eventlet
 from marshmallow import fields
 
+from gateway_service.metrics import POSITIONS_ACCEPTED
 from shared import http_json, tracing
 from shared.errors import Invalid
 from shared.fields import format_time
@@ -56,6 +57,7 @@ def publish(publisher: Any, positions: list[dict[str, Any]], request_id: str, bi
             # A consumer judges age by this time, so that waiting in the queue makes nothing too old.
             timestamp=int(now.timestamp()),
         )
+    POSITIONS_ACCEPTED.inc(len(positions))
     return len(positions)
 
 

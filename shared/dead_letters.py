@@ -7,6 +7,7 @@ from typing import Any
 import amqp.serialization
 
 from shared.fields import format_time
+from shared.message_metrics import DEAD_LETTERS
 from shared.publisher import JSON, SharedPublisher
 from shared.topology import DEAD_SUFFIX
 
@@ -50,6 +51,7 @@ def publish(
         timestamp=timestamp,
         timeout=10,
     )
+    DEAD_LETTERS.labels(queue, reason).inc()
 
 
 def bounded(headers: Mapping[str, Any]) -> dict[str, Any]:

@@ -176,7 +176,7 @@ class HttpServer(WebServer):
             self._sock.close()
 
 
-def listen(address: tuple[str, int]) -> Any:
+def listen(address: tuple[str, int], setting: str = "GATEWAY_ADDRESS") -> Any:
     """A listening green socket, without SO_REUSEPORT; raises ConfigurationError when the address cannot be had."""
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -189,7 +189,7 @@ def listen(address: tuple[str, int]) -> Any:
         sock.close()
         raise ConfigurationError(
             f"Cannot listen on {host}:{port}: {error.strerror or error}. "
-            f"Another gateway may hold it (see: ss -ltnp 'sport = :{port}'); choose another with GATEWAY_ADDRESS."
+            f"Another process may hold it (see: ss -ltnp 'sport = :{port}'); choose another with {setting}."
         ) from None
     sock.settimeout(None)
     return sock

@@ -7,7 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from shared.metrics import count_on_commit
 from shared.position_messages import Position
+from trip_service.metrics import POSITIONS_REPEATED, POSITIONS_STORED
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ def store(session: Session, positions: Sequence[Position]) -> None:
     rows = [unique[key] for key in sorted(unique)]
     if not rows:
         return
-    session.execute(
+    stored = session.execute(
         STORE,
         {
             "ids": [p.bike_id for p in rows],
@@ -51,7 +53,9 @@ def store(session: Session, positions: Sequence[Position]) -> None:
             "speeds": [p.speed_mps for p in rows],
             "accuracies": [p.accuracy_m for p in rows],
         },
-    )
+    ).rowcount  # type: ignore[attr-defined]
+    count_on_commit(session, POSITIONS_STORED, stored)
+    count_on_commit(session, POSITIONS_REPEATED, len(positions) - stored)
 
 
 def partition_name(day: date) -> str:

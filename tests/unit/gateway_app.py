@@ -2,6 +2,7 @@
 
 import sys
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from werkzeug.test import Client
@@ -94,6 +95,7 @@ class InlineContainer:
         except Exception:
             exc_info = sys.exc_info()
         handle_result(None, result, exc_info)
+        return SimpleNamespace(call_id_stack=[f"gateway_service.{entrypoint.method_name}.1"])
 
 
 CONTAINER = InlineContainer(GatewayService)

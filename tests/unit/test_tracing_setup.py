@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from shared import tracing, tracing_export, tracing_setup
+from shared import VERSION, tracing, tracing_export, tracing_setup
 from shared.config import ConfigurationError
 from shared.tracing_export import PatientExporter
-from shared.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 
