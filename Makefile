@@ -9,7 +9,7 @@ LOCAL := $(PY) -m infrastructure.local
 .PHONY: help setup run up down status logs clean token shell replay test lint format lock
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | awk -F'\t' '{ printf "%-15s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 setup: ## make .venv with the locked dependencies (the other targets do it as needed)
 	@sh infrastructure/bootstrap.sh
@@ -53,6 +53,8 @@ lint: setup ## ruff, mypy and the import rules
 format: setup ## format the code, mend what ruff can
 	@.venv/bin/ruff check --fix-only .
 	@.venv/bin/ruff format .
+
+include infrastructure/operations.mk
 
 lock: ## write requirements.lock (all) and requirements.runtime.lock (what an image needs) anew; needs uv
 	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 1; }

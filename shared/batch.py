@@ -42,7 +42,8 @@ CAREFUL_S = 30.0
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message as it came: raw `body`, AMQP `timestamp` in Unix seconds or None."""
+    """One message as it came: raw `body`, the `routing_key` it was first published with, AMQP `timestamp` in Unix
+    seconds or None."""
 
     body: bytes
     routing_key: str
@@ -54,12 +55,13 @@ class Delivery:
     @classmethod
     def of(cls, message: amqp.Message) -> "Delivery":
         """Nothing of it is decoded: kombu would also decompress, without a limit, whatever a header tells it to."""
-        properties = message.properties
+        properties, info = message.properties, message.delivery_info
+        headers = dict(properties.get("application_headers") or {})
         return cls(
             body=raw_body(message),
-            routing_key=message.delivery_info.get("routing_key", ""),
+            routing_key=dead_letters.origin_of(info.get("exchange", ""), info.get("routing_key", ""), headers),
             timestamp=properties.get("timestamp"),
-            headers=dict(properties.get("application_headers") or {}),
+            headers=headers,
             content_type=properties.get("content_type"),
             content_encoding=properties.get("content_encoding"),
         )

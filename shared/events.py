@@ -20,6 +20,7 @@ from shared import call_context, dead_letters
 from shared import message_metrics as metrics
 from shared.amqp import connection
 from shared.consumers import QueueConsumer, raw_body
+from shared.dead_letters import ATTEMPT, ORIGIN
 from shared.errors import Invalid, Unavailable
 from shared.outage import is_outage
 from shared.publisher import SharedPublisher
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 
 DELAYS_S = (1, 5, 30, 120)
 OUTAGE_DELAY_S = 5
-ATTEMPT = "x-attempt"
 
 
 def retry_queue(queue: Queue, delay_s: int) -> Queue:
@@ -60,8 +60,12 @@ class EventHandler(NamekoEventHandler):
     publisher = SharedPublisher()
     watch = QueueWatch()
 
+    def queue_name(self, service: str, method: str) -> str:
+        """The name of the queue through which `method` of `service` gets its events."""
+        return f"evt-{self.source_service}-{self.event_type}--{service}.{method}"
+
     def setup(self) -> None:
-        name = f"evt-{self.source_service}-{self.event_type}--{self.container.service_name}.{self.method_name}"
+        name = self.queue_name(self.container.service_name, self.method_name)
         exchange = get_event_exchange(self.source_service, self.container.config)
         self.queue = durable_queue(name, exchange, [self.event_type])
         self.watch.add(name, dead_letter_queue(self.queue).name)
@@ -132,7 +136,7 @@ class EventHandler(NamekoEventHandler):
             "",
             retry_queue(self.queue, delay_s).name,
             raw_body(message),
-            headers={**message.headers, ATTEMPT: attempt},
+            headers={**message.headers, ATTEMPT: attempt, ORIGIN: _origin(message)},
             content_type=message.content_type or "application/json",
             content_encoding=message.content_encoding or "utf-8",
             timestamp=message.properties.get("timestamp"),
@@ -154,8 +158,13 @@ class EventHandler(NamekoEventHandler):
             content_type=message.content_type,
             content_encoding=message.content_encoding,
             timestamp=message.properties.get("timestamp"),
-            origin=message.delivery_info.get("routing_key", ""),
+            origin=_origin(message),
         )
+
+
+def _origin(message: Message) -> str:
+    info = message.delivery_info
+    return dead_letters.origin_of(info.get("exchange", ""), info.get("routing_key", ""), message.headers)
 
 
 def _attempts_before(message: Message) -> int:

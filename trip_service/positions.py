@@ -73,6 +73,8 @@ def missing_days(session: Session, now: datetime) -> list[date]:
 def make_partition(session: Session, day: date) -> None:
     """One day's partition, unless it is there; what came for the day before is moved over from the default one."""
     name, since, until = partition_name(day), start_of(day), start_of(day + timedelta(days=1))
+    # Attaching locks the default partition, which a backup holds: rather later than everybody waiting behind it.
+    session.execute(text("SET LOCAL lock_timeout = '2s'"))
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
     if name in set(session.scalars(PARTITIONS)):
         return  # made by another instance meanwhile

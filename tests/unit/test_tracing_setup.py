@@ -119,10 +119,6 @@ def test_the_resource_is_the_service_unless_the_operator_names_it() -> None:
     assert in_a_process(code, {**named, "OTEL_SERVICE_NAME": "mine"}).startswith(f"mine {VERSION} fleet")
 
 
-def test_the_version_is_that_of_the_project() -> None:
-    assert f'\nversion = "{VERSION}"\n' in (ROOT / "pyproject.toml").read_text()
-
-
 class Broken(SpanExporter):
     def __init__(self, error: Exception | None) -> None:
         self.error = error
