@@ -21,7 +21,7 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 
 @dataclass(frozen=True)
 class Settings:
-    """`address`: host:port to listen on, unless `socket_fd` is a listening socket. `rpc_timeout`: seconds for a call."""
+    """`address`: host:port to listen on, unless `socket_fd` listens already. `rpc_timeout`: seconds for one call."""
 
     address: str
     socket_fd: int | None

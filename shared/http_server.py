@@ -18,7 +18,6 @@ from eventlet.event import Event
 from nameko.constants import WEB_SERVER_CONFIG_KEY
 from nameko.web.server import WebServer, parse_address
 
-from shared.config import ConfigurationError
 from shared.http_app import HttpApp
 from shared.http_policy import HttpPolicy
 from shared.http_protocol import StrictProtocol

@@ -4,9 +4,10 @@ import os
 import sys
 from collections.abc import Callable
 
-from infrastructure.local import commands, run, shell, token
+from infrastructure.local import commands, migrations, run, shell, slate, token
 from infrastructure.local.errors import LocalError
 from infrastructure.local.layout import Layout
+from infrastructure.selection import SelectionError
 
 
 def print_token(layout: Layout) -> int:
@@ -27,6 +28,9 @@ COMMANDS: dict[str, Callable[[Layout], int]] = {
     "status": commands.status,
     "logs": lambda layout: commands.logs(layout, os.environ),
     "clean": lambda layout: commands.clean(layout, os.environ),
+    "clean-service": lambda layout: slate.clean_service(layout, os.environ),
+    "migrate": lambda layout: migrations.migrate(layout, os.environ),
+    "migration": lambda layout: migrations.migration(os.environ),
     "token": print_token,
     "shell": open_shell,
 }
@@ -37,8 +41,8 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m infrastructure.local {'|'.join(COMMANDS)}", file=sys.stderr)
         return 2
     try:
-        return COMMANDS[arguments[0]](Layout())
-    except (LocalError, OSError) as error:
+        return COMMANDS[arguments[0]](Layout.of(os.environ))
+    except (LocalError, SelectionError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
