@@ -41,8 +41,8 @@ def migrate(layout: Layout, environ: Mapping[str, str]) -> int:
     return code
 
 
-def migration(environ: Mapping[str, str]) -> int:
-    """Write an empty revision, numbered after the last one and named by NAME."""
+def migration(layout: Layout, environ: Mapping[str, str]) -> int:
+    """Write an empty revision, numbered after the last one and named by NAME; `layout` is as for its sisters."""
     service = with_database(environ)
     words = re.sub(r"[\s-]+", "_", environ.get("NAME", "").strip())
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,38}", words):

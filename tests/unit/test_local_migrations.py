@@ -19,9 +19,9 @@ def test_a_new_revision_follows_the_last_one(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "Drop", "1st", "../x", "a" * 40, "naïve"])
-def test_a_revision_needs_a_name_that_makes_a_file(name):
+def test_a_revision_needs_a_name_that_makes_a_file(name, tmp_path):
     with pytest.raises(LocalError, match="make migration NAME="):
-        migrations.migration({"SERVICE": "bike", "NAME": name})
+        migrations.migration(Layout(tmp_path), {"SERVICE": "bike", "NAME": name})
 
 
 @pytest.mark.parametrize(
