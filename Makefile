@@ -14,10 +14,10 @@ help: ## list the targets
 setup: ## make .venv with the locked dependencies (the other targets do it as needed)
 	@sh infrastructure/bootstrap.sh
 
-run: setup ## run the company here until Ctrl-C [GATEWAY_ADDRESS=127.0.0.1:8000 AMQP_URI= ...]
+run: setup ## run here until Ctrl-C [SERVICES="gateway bike" PROCESSES="gateway=2 bike=1" GATEWAY_ADDRESS=...]
 	@$(LOCAL) run
 
-up: setup ## run it in the background; returns when /health is 200
+up: setup ## run in the background, or add to what runs; returns when ready [SERVICES= PROCESSES= ...]
 	@$(LOCAL) up
 
 down: setup ## stop it

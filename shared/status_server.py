@@ -14,7 +14,7 @@ from eventlet import wsgi
 from prometheus_client import make_wsgi_app
 
 from shared.health import Health
-from shared.http_server import listen
+from shared.listening import listen
 from shared.metrics import REGISTRY
 
 log = logging.getLogger(__name__)

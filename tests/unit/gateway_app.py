@@ -111,7 +111,7 @@ def gateway(
     service: Any = GatewayService()
     service.bike_rpc, service.trip_rpc = bikes or FakeService(), trips or FakeService()
     service.publisher = publisher or FakePublisher()
-    service.config = {"SETTINGS": Settings("127.0.0.1:0", HttpPolicy(), 3.0)}
+    service.config = {"SETTINGS": Settings("127.0.0.1:0", None, HttpPolicy(), 3.0)}
     CONTAINER.service, CONTAINER.contexts = service, []
     CONTAINER.server.policy = policy or HttpPolicy(verifier=Verifier.with_secret(SECRET))
     return Client(CONTAINER.app)
