@@ -9,15 +9,15 @@ LOCAL := $(PY) -m infrastructure.local
 .PHONY: help setup run up down status logs clean token shell replay test lint format lock
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | awk -F'\t' '{ printf "%-15s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 setup: ## make .venv with the locked dependencies (the other targets do it as needed)
 	@sh infrastructure/bootstrap.sh
 
-run: setup ## run the company here until Ctrl-C [GATEWAY_ADDRESS=127.0.0.1:8000 AMQP_URI= ...]
+run: setup ## run here until Ctrl-C [SERVICES="gateway bike" PROCESSES="gateway=2 bike=1" GATEWAY_ADDRESS=...]
 	@$(LOCAL) run
 
-up: setup ## run it in the background; returns when /health is 200
+up: setup ## run in the background, or add to what runs; returns when ready [SERVICES= PROCESSES= ...]
 	@$(LOCAL) up
 
 down: setup ## stop it
@@ -53,6 +53,8 @@ lint: setup ## ruff, mypy and the import rules
 format: setup ## format the code, mend what ruff can
 	@.venv/bin/ruff check --fix-only .
 	@.venv/bin/ruff format .
+
+include infrastructure/operations.mk
 
 lock: ## write requirements.lock (all) and requirements.runtime.lock (what an image needs) anew; needs uv
 	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 1; }

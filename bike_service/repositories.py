@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bike_service.domain import Status, Viewer
+from bike_service.metrics import BIKE_MOVES, POSITIONS_APPLIED
 from bike_service.models import Bike, Outbox
 from bike_service.schemas import event_data
 from shared import outbox
@@ -18,6 +19,7 @@ from shared.arrays import array
 from shared.compiled_positions import Position
 from shared.errors import Conflict
 from shared.geodesy import EARTH_RADIUS_M
+from shared.metrics import count_on_commit
 
 # The point asked for, on the unit sphere, as the column `sphere` has the bikes.
 HERE = (
@@ -46,6 +48,12 @@ CHARGE = text("""
         AS new (id, recorded_at, percent)
     WHERE bikes.id = new.id AND (bikes.battery_at IS NULL OR bikes.battery_at < new.recorded_at)
 """)
+
+
+def count_by_status(session: Session) -> dict[str, int]:
+    """How many bikes there are of each status."""
+    rows = session.execute(select(Bike.status, func.count()).group_by(Bike.status)).all()
+    return {**dict.fromkeys(map(str, Status), 0), **{status: number for status, number in rows}}  # noqa: C416
 
 
 class Bikes:
@@ -179,7 +187,7 @@ class Bikes:
         known = set(self.session.scalars(lock))
         places = _newest(p for p in positions if p.bike_id in known)
         if places:
-            self.session.execute(
+            moved = self.session.execute(
                 MOVE,
                 {
                     "ids": array(p.bike_id for p in places),
@@ -188,6 +196,7 @@ class Bikes:
                     "lats": array(p.latitude for p in places),
                 },
             )
+            count_on_commit(self.session, BIKE_MOVES, moved.rowcount)  # type: ignore[attr-defined]
         charges = _newest(p for p in positions if p.bike_id in known and p.battery_percent is not None)
         if charges:
             self.session.execute(
@@ -198,6 +207,7 @@ class Bikes:
                     "percents": array(p.battery_percent for p in charges),
                 },
             )
+        count_on_commit(self.session, POSITIONS_APPLIED, sum(p.bike_id in known for p in positions))
         return wanted - known
 
     def by_ids(self, ids: Iterable[str]) -> dict[str, Bike]:

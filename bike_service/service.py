@@ -17,8 +17,10 @@ from sqlalchemy import text
 
 from bike_service import operations, schemas
 from bike_service.models import Base, Outbox
+from bike_service.repositories import count_by_status
 from bike_service.schemas import viewer_of
 from shared.batch import DeadLetter, Delivery, batch_consume
+from shared.census import Census
 from shared.database import Database
 from shared.errors import Conflict
 from shared.events import event_handler
@@ -29,6 +31,7 @@ from shared.positions import queue_of
 from shared.positions_topology import PositionsTopology
 from shared.rpc import rpc
 from shared.rpc_batch import rpc_many
+from shared.timer_metrics import TimerMetrics
 from shared.validation import load, load_arguments, load_calls
 from shared.worker_traces import Traces
 
@@ -45,6 +48,8 @@ class BikeService:
     db = Database(Base)
     relay = OutboxRelay(Base, Outbox)
     topology = PositionsTopology()
+    timers = TimerMetrics()
+    fleet = Census("bikes", "Bikes by status.", count_by_status, label="status")
 
     @rpc
     def add(self, bike: Any = None, subject: Any = None, idempotency_key: Any = None) -> Json:

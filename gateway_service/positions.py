@@ -5,6 +5,7 @@ from typing import Any
 
 from marshmallow import fields
 
+from gateway_service.metrics import POSITIONS_ACCEPTED
 from shared import compiled_positions, tracing
 from shared.compiled_positions import Position
 from shared.errors import Invalid
@@ -68,4 +69,5 @@ def publish(publisher: Any, positions: list[Any], request_id: str, bike_id: str 
             # A consumer judges age by this time, so that waiting in the queue makes nothing too old.
             timestamp=int(now.timestamp()),
         )
+    POSITIONS_ACCEPTED.inc(len(read))
     return len(read)

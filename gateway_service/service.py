@@ -13,6 +13,7 @@ from gateway_service.site import Site
 from gateway_service.trips import TripService
 from shared.http import Answer, Call, Response, http
 from shared.http_route import MIB
+from shared.log import WorkerLog
 from shared.publisher import Publisher
 from shared.rpc_batch import BatchProxy
 from shared.rpc_proxy import RpcProxy
@@ -38,6 +39,8 @@ def created(resource: dict[str, Any], path: str, replayed: bool) -> Answer:
 class GatewayService(Site):
     name = "gateway_service"
 
+    # The access log has a line of each request.
+    log = WorkerLog(line=False)
     traces = Traces()
     config = Config()
     publisher = Publisher()

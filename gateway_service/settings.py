@@ -21,9 +21,10 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 
 @dataclass(frozen=True)
 class Settings:
-    """`address`: host:port to listen on. `rpc_timeout`: seconds for one remote call."""
+    """`address`: host:port to listen on, unless `socket_fd` listens already. `rpc_timeout`: seconds for one call."""
 
     address: str
+    socket_fd: int | None
     policy: HttpPolicy
     rpc_timeout: float
 
@@ -32,6 +33,7 @@ class Settings:
         """Raises ConfigurationError with a sentence that names the variable."""
         return cls(
             address=_address(environ),
+            socket_fd=_socket_fd(environ),
             policy=HttpPolicy(
                 verifier=_verifier(environ),
                 cors=Cors(frozenset(_origins(environ))),
@@ -49,6 +51,7 @@ def nameko_config(environ: Mapping[str, str]) -> dict[str, Any]:
         "SETTINGS": settings,
         "HTTP_POLICY": settings.policy,
         "WEB_SERVER_ADDRESS": settings.address,
+        "WEB_SERVER_SOCKET_FD": settings.socket_fd,
         "max_workers": config.whole_number(environ, "MAX_WORKERS", DEFAULT_MAX_WORKERS, 1, 10_000),
     }
 
@@ -59,6 +62,11 @@ def _address(environ: Mapping[str, str]) -> str:
     if match is None or int(match[2]) > 65535:
         raise ConfigurationError(f"GATEWAY_ADDRESS must be host:port, such as {DEFAULT_ADDRESS}, not {address!r}.")
     return address
+
+
+def _socket_fd(environ: Mapping[str, str]) -> int | None:
+    name = "GATEWAY_SOCKET_FD"
+    return config.whole_number(environ, name, 0, 0, 1_000_000) if environ.get(name, "").strip() else None
 
 
 def _verifier(environ: Mapping[str, str]) -> Verifier:

@@ -5,8 +5,8 @@ from typing import Any
 from gateway_service import API_VERSION, openapi, pages
 from gateway_service import status_schemas as status
 from gateway_service.bikes import BikeService
-from gateway_service.health import check_all
 from gateway_service.trips import TripService
+from shared.health import check_all
 from shared.http import Answer, Call, Response, http
 
 HEALTH_CALL_TIMEOUT_S = 1.2

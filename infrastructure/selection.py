@@ -54,6 +54,11 @@ def read(environ: Mapping[str, str]) -> Selection:
     return Selection({name: numbers[name] for name in SERVICES if name in wanted})
 
 
+def numbered(environ: Mapping[str, str]) -> frozenset[str]:
+    """The services whose number PROCESSES gives. Raises SelectionError for an unknown name."""
+    return frozenset(_known(word.partition("=")[0], "PROCESSES") for word in _words(environ.get("PROCESSES", "")))
+
+
 def short(service: str) -> str:
     """The service's name as SERVICES takes it: `bike`."""
     return service.removesuffix(SUFFIX)

@@ -21,11 +21,14 @@ from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint
 
 from shared import dead_letters
+from shared import message_metrics as metrics
 from shared.amqp import BROKER_ERRORS, connection
 from shared.consumers import MAX_BACKOFF, raw_body, settle
 from shared.errors import Unavailable
+from shared.metrics import OK
 from shared.outage import is_outage
 from shared.publisher import SharedPublisher
+from shared.queue_watch import QueueWatch
 from shared.topology import dead_letter_queue, declare
 
 log = logging.getLogger(__name__)
@@ -39,7 +42,8 @@ CAREFUL_S = 30.0
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message as it came: raw `body`, AMQP `timestamp` in Unix seconds or None."""
+    """One message as it came: raw `body`, the `routing_key` it was first published with, AMQP `timestamp` in Unix
+    seconds or None."""
 
     body: bytes
     routing_key: str
@@ -51,12 +55,13 @@ class Delivery:
     @classmethod
     def of(cls, message: amqp.Message) -> "Delivery":
         """Nothing of it is decoded: kombu would also decompress, without a limit, whatever a header tells it to."""
-        properties = message.properties
+        properties, info = message.properties, message.delivery_info
+        headers = dict(properties.get("application_headers") or {})
         return cls(
             body=raw_body(message),
-            routing_key=message.delivery_info.get("routing_key", ""),
+            routing_key=dead_letters.origin_of(info.get("exchange", ""), info.get("routing_key", ""), headers),
             timestamp=properties.get("timestamp"),
-            headers=dict(properties.get("application_headers") or {}),
+            headers=headers,
             content_type=properties.get("content_type"),
             content_encoding=properties.get("content_encoding"),
         )
@@ -82,6 +87,7 @@ class BatchConsumer(Entrypoint):
     """`@batch_consume(queue)`: the method takes a list of Delivery and returns an iterable of DeadLetter."""
 
     publisher = SharedPublisher()
+    watch = QueueWatch()
 
     def __init__(
         self, queue: Queue, max_messages: int = 100, max_bytes: int = 2_000_000, max_wait: float = 0.1, **kwargs: Any
@@ -92,6 +98,11 @@ class BatchConsumer(Entrypoint):
         self._stopping = False
         self._careful_until = 0.0
         self._main: Any = None
+        self._batch_messages = metrics.BATCH_MESSAGES.labels(queue.name)
+        self._pauses = metrics.BATCH_PAUSES.labels(queue.name)
+
+    def setup(self) -> None:
+        self.watch.add(self.queue.name, dead_letter_queue(self.queue).name)
 
     def start(self) -> None:
         self._main = self.container.spawn_managed_thread(self._run, identifier=f"{self.queue.name} batches")
@@ -178,27 +189,47 @@ class BatchConsumer(Entrypoint):
 
     def _handle(self, deliveries: list[Delivery]) -> None:
         """Handle all, or judge each on its own; returns when nothing of them can be lost any more."""
+        began, outcome = time.monotonic(), metrics.INTERRUPTED
         try:
-            dead = self._call_through_outages(deliveries)
-        except Exception as error:
-            if is_outage(error):  # and asked to stop: the messages go back as they came
-                raise
-            log.warning(
-                "a batch failed and is tried again message by message",
-                extra={"queue": self.queue.name, "messages": len(deliveries), "reason": repr(error)},
-            )
-            dead = [letter for delivery in deliveries for letter in self._judge(delivery)]
-        for letter in dead:
-            self._bury(letter)
+            outcome, dead = self._handle_all(deliveries)
+        finally:
+            seconds = time.monotonic() - began
+            metrics.BATCHES.record(seconds, self.queue.name, outcome)
+            self._batch_messages.observe(len(deliveries))
         log.info(
             "a batch is handled",
             extra={
                 "queue": self.queue.name,
                 "messages": len(deliveries),
-                "dead_letters": len(dead),
-                "request_ids": sorted({str(d.headers[REQUEST_ID]) for d in deliveries if REQUEST_ID in d.headers}),
+                "dead_letters": dead,
+                "outcome": outcome,
+                "duration_ms": round(seconds * 1000, 1),
+                "request_ids": request_ids(deliveries),
             },
         )
+
+    def _handle_all(self, deliveries: list[Delivery]) -> tuple[str, int]:
+        """The outcome, and the number of dead letters."""
+        outcome = OK
+        try:
+            dead = self._call_through_outages(deliveries)
+        except Exception as error:
+            if is_outage(error):  # and asked to stop: the messages go back as they came
+                raise
+            outcome = metrics.SPLIT
+            log.warning(
+                "a batch failed and is tried again message by message",
+                extra={
+                    "queue": self.queue.name,
+                    "messages": len(deliveries),
+                    "reason": repr(error),
+                    "request_ids": request_ids(deliveries),
+                },
+            )
+            dead = [letter for delivery in deliveries for letter in self._judge(delivery)]
+        for letter in dead:
+            self._bury(letter)
+        return outcome, len(dead)
 
     def _judge(self, delivery: Delivery) -> list[DeadLetter]:
         try:
@@ -206,7 +237,8 @@ class BatchConsumer(Entrypoint):
         except Exception as error:
             if is_outage(error):
                 raise
-            log.exception("a message cannot be handled", extra={"queue": self.queue.name})
+            extra = {"queue": self.queue.name, "request_ids": request_ids([delivery])}
+            log.exception("a message cannot be handled", extra=extra)
             return [DeadLetter(delivery, delivery.body, "handler_failed", repr(error))]
 
     def _call_through_outages(self, deliveries: list[Delivery]) -> list[DeadLetter]:
@@ -217,6 +249,7 @@ class BatchConsumer(Entrypoint):
             except Exception as error:
                 if not is_outage(error):
                     raise
+                self._pauses.inc()
                 log.warning("consuming pauses", extra={"queue": self.queue.name, "reason": repr(error)})
                 if self._stopping:
                     raise ConnectionAbortedError("asked to stop during an outage") from error
@@ -264,6 +297,11 @@ class BatchConsumer(Entrypoint):
                 pause = min(pause * 2, MAX_PAUSE_S)
             else:
                 return
+
+
+def request_ids(deliveries: list[Delivery]) -> list[str]:
+    """The ids of the requests that the messages come from, each once."""
+    return sorted({str(each.headers[REQUEST_ID]) for each in deliveries if REQUEST_ID in each.headers})
 
 
 batch_consume = BatchConsumer.decorator

@@ -1,8 +1,12 @@
 """Reading settings from the environment; whatever is wrong is said in one sentence before anything starts."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
+
+MAX_PORT = 65535
+HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 class ConfigurationError(Exception):
@@ -60,6 +64,19 @@ def url(environ: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
     if not correct:
         raise ConfigurationError(f"{name} must be a URL that starts with {' or '.join(s + '://' for s in schemes)}.")
     return value
+
+
+def address(environ: Mapping[str, str], name: str, example: str) -> tuple[str, int]:
+    """`host:port`, an IPv6 host in brackets; raises ConfigurationError, which shows `example`."""
+    value = text(environ, name)
+    host, colon, port = value.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif not HOST.fullmatch(host):
+        host = ""
+    if not (colon and host and port.isascii() and port.isdigit() and 1 <= int(port) <= MAX_PORT):
+        raise ConfigurationError(f"{name} must be host:port, such as {example}, not {value!r}.")
+    return host, int(port)
 
 
 def amqp_uri(environ: Mapping[str, str]) -> str:

@@ -4,11 +4,12 @@ from typing import Any
 
 import eventlet
 import psycopg2
+from nameko.extensions import SharedExtension
 from nameko_sqlalchemy import Database as NamekoDatabase
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Engine
 
-from shared import sql_traces
+from shared import pool_metrics, sql_traces
 from shared.green_postgres import LimitedConnection
 
 DB_URIS = "DB_URIS"
@@ -57,11 +58,43 @@ def _connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
         return dialect.connect(*arguments, **options)
 
 
+class SideEngine(SharedExtension):
+    """A connection beside the pool, for health checks and figures.
+
+    An exhausted pool must not look like a database that is away, and must not hide its own figures.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine: Engine | None = None
+
+    def setup(self) -> None:
+        # One for the figures, one for a health check that comes meanwhile.
+        few = {"pool_size": 1, "max_overflow": 1, "pool_timeout": 2}
+        options = {**engine_options(self.container.service_name), **few}
+        self.engine = create_engine(next(iter(self.container.config[DB_URIS].values())), **options)
+        limit_connecting(self.engine)
+
+    def check(self) -> None:
+        """Return once the database has answered; raises what SQLAlchemy raises."""
+        assert self.engine is not None, "set up before use"
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def stop(self) -> None:
+        if self.engine is not None:
+            self.engine.dispose()
+
+    kill = stop
+
+
 class Database(NamekoDatabase):
     """Injects nameko-sqlalchemy's wrapper; use `with self.db.get_session() as session:` for one transaction.
 
     Its URL is `config["DB_URIS"]["<service>:<declarative base>"]`.
     """
+
+    side = SideEngine()
 
     def __init__(self, declarative_base: Any) -> None:
         super().__init__(declarative_base, session_options={"expire_on_commit": False})
@@ -70,4 +103,5 @@ class Database(NamekoDatabase):
         self.engine_options = engine_options(self.container.service_name)
         super().setup()
         limit_connecting(self.engine)
+        pool_metrics.watch(self.engine, "requests")
         sql_traces.observe(self.engine)

@@ -7,11 +7,16 @@ from typing import Any
 import amqp.serialization
 
 from shared.fields import format_time
+from shared.message_metrics import DEAD_LETTERS
 from shared.publisher import JSON, SharedPublisher
 from shared.topology import DEAD_SUFFIX
 
 REASON = "x-dead-letter-reason"
 DETAIL = "x-dead-letter-detail"
+WHEN = "x-dead-lettered-at"
+# Under which routing key it was first published, for what comes by its queue's name: put off, or sent again.
+ORIGIN = "x-original-routing-key"
+ATTEMPT = "x-attempt"
 # The broker closes a connection over a message whose headers do not fit into one frame (131 072 bytes).
 MAX_FOREIGN_HEADERS = 16_384
 
@@ -42,14 +47,24 @@ def publish(
             **bounded(headers),
             REASON: reason,
             DETAIL: detail[:1000],
-            "x-dead-lettered-at": format_time(datetime.now(UTC)),
-            "x-original-routing-key": origin[:255],
+            WHEN: format_time(datetime.now(UTC)),
+            ORIGIN: origin[:255],
         },
         content_type=content_type or JSON,
         content_encoding=content_encoding or "utf-8",
         timestamp=timestamp,
         timeout=10,
     )
+    DEAD_LETTERS.labels(queue, reason).inc()
+
+
+def origin_of(exchange: str, routing_key: str, headers: Mapping[str, Any]) -> str:
+    """The routing key under which a message was first published.
+
+    The header counts for the default exchange only: whoever may publish by a queue's name needs no other key to.
+    """
+    named = headers.get(ORIGIN)
+    return named if exchange == "" and isinstance(named, str) and named else routing_key
 
 
 def bounded(headers: Mapping[str, Any]) -> dict[str, Any]:

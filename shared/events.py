@@ -6,6 +6,7 @@ Here the handler's queue is durable and has, beside it, one queue per delay whos
 """
 
 import logging
+import time
 from functools import partial
 from typing import Any
 
@@ -16,18 +17,20 @@ from nameko.events import get_event_exchange
 from nameko.exceptions import ContainerBeingKilled
 
 from shared import call_context, dead_letters
+from shared import message_metrics as metrics
 from shared.amqp import connection
 from shared.consumers import QueueConsumer, raw_body
+from shared.dead_letters import ATTEMPT, ORIGIN
 from shared.errors import Invalid, Unavailable
 from shared.outage import is_outage
 from shared.publisher import SharedPublisher
+from shared.queue_watch import QueueWatch
 from shared.topology import dead_letter_queue, declare, durable_queue
 
 log = logging.getLogger(__name__)
 
 DELAYS_S = (1, 5, 30, 120)
 OUTAGE_DELAY_S = 5
-ATTEMPT = "x-attempt"
 
 
 def retry_queue(queue: Queue, delay_s: int) -> Queue:
@@ -55,70 +58,96 @@ class EventHandler(NamekoEventHandler):
 
     queue_consumer = QueueConsumer()
     publisher = SharedPublisher()
+    watch = QueueWatch()
+
+    def queue_name(self, service: str, method: str) -> str:
+        """The name of the queue through which `method` of `service` gets its events."""
+        return f"evt-{self.source_service}-{self.event_type}--{service}.{method}"
 
     def setup(self) -> None:
-        name = f"evt-{self.source_service}-{self.event_type}--{self.container.service_name}.{self.method_name}"
+        name = self.queue_name(self.container.service_name, self.method_name)
         exchange = get_event_exchange(self.source_service, self.container.config)
         self.queue = durable_queue(name, exchange, [self.event_type])
+        self.watch.add(name, dead_letter_queue(self.queue).name)
         self.queue_consumer.register_provider(self)
         with connection(self.container.config["AMQP_URI"]) as conn:
             waiting = [retry_queue(self.queue, delay) for delay in DELAYS_S]
             declare(conn, [dead_letter_queue(self.queue), self.queue, *waiting])
 
     def handle_undecodable(self, message: Message, error: Exception) -> None:
-        self._settle_by(message, partial(self._bury, message, "unreadable", repr(error)))
+        began = time.monotonic()
+        self._count(
+            began, self._settle_by(message, metrics.DEAD, partial(self._bury, message, "unreadable", repr(error)))
+        )
 
     def handle_message(self, body: Any, message: Message) -> None:
         context = call_context.usable(self.unpack_message_headers(message))
+        began = time.monotonic()
         # An event is handled whenever it comes; no caller waits for it.
         context.pop("deadline", None)
         try:
             self.container.spawn_worker(
-                self, (body,), {}, context_data=context, handle_result=partial(self.handle_result, message)
+                self, (body,), {}, context_data=context, handle_result=partial(self.handle_result, message, began)
             )
         except ContainerBeingKilled:
             self.queue_consumer.requeue_message(message)
 
-    def handle_result(self, message: Message, worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+    def handle_result(
+        self, message: Message, began: float, worker_ctx: Any, result: Any, exc_info: Any
+    ) -> tuple[Any, Any]:
+        outcome = metrics.HANDLED if exc_info is None else self._settle_failed(message, exc_info[1])
+        self._count(began, outcome)
         if exc_info is None:
             self.queue_consumer.ack_message(message)
-            return result, exc_info
-        error = exc_info[1]
-        attempt = _attempts_before(message)
-        if isinstance(error, Invalid):
-            then = partial(self._bury, message, "invalid", f"{error.detail} {error.errors}")
-        elif is_outage(error):
-            then = partial(self._put_off, message, OUTAGE_DELAY_S, attempt)
-        elif attempt < len(DELAYS_S):
-            then = partial(self._put_off, message, DELAYS_S[attempt], attempt + 1)
-        else:
-            then = partial(self._bury, message, "handler_failed", repr(error))
-        self._settle_by(message, then)
         return result, exc_info
 
-    def _settle_by(self, message: Message, publish: Any) -> None:
-        """Acknowledge once `publish` has put the message elsewhere; else let the broker deliver it again."""
+    def _settle_failed(self, message: Message, error: Exception) -> str:
+        attempt = _attempts_before(message)
+        if isinstance(error, Invalid):
+            outcome, then = metrics.DEAD, partial(self._bury, message, "invalid", f"{error.detail} {error.errors}")
+        elif is_outage(error):
+            outcome, then = metrics.PUT_OFF, partial(self._put_off, message, OUTAGE_DELAY_S, attempt)
+        elif attempt < len(DELAYS_S):
+            outcome, then = metrics.RETRIED, partial(self._put_off, message, DELAYS_S[attempt], attempt + 1)
+        else:
+            outcome, then = metrics.DEAD, partial(self._bury, message, "handler_failed", repr(error))
+        return self._settle_by(message, outcome, then)
+
+    def _settle_by(self, message: Message, outcome: str, publish: Any) -> str:
+        """Acknowledge once `publish` has put the message elsewhere; else let the broker deliver it again.
+
+        Returns the outcome: the one given, or that the message returns to its queue.
+        """
         try:
             publish()
         except Unavailable as error:
             log.warning("an event could not be put off and returns to its queue", extra={"reason": str(error)})
             self.queue_consumer.requeue_message(message)
-        else:
-            self.queue_consumer.ack_message(message)
+            return metrics.RETURNED
+        self.queue_consumer.ack_message(message)
+        return outcome
+
+    def _count(self, began: float, outcome: str) -> None:
+        seconds = time.monotonic() - began
+        metrics.EVENTS_HANDLED.record(seconds, self.source_service, self.event_type, self.method_name, outcome)
 
     def _put_off(self, message: Message, delay_s: int, attempt: int) -> None:
         self.publisher.publish(
             "",
             retry_queue(self.queue, delay_s).name,
             raw_body(message),
-            headers={**message.headers, ATTEMPT: attempt},
+            headers={**message.headers, ATTEMPT: attempt, ORIGIN: _origin(message)},
             content_type=message.content_type or "application/json",
             content_encoding=message.content_encoding or "utf-8",
             timestamp=message.properties.get("timestamp"),
         )
 
     def _bury(self, message: Message, reason: str, detail: str) -> None:
-        log.error("an event cannot be handled", extra={"queue": self.queue.name, "reason": reason, "detail": detail})
+        request_id = message.headers.get("nameko.request_id")
+        log.error(
+            "an event cannot be handled",
+            extra={"queue": self.queue.name, "reason": reason, "detail": detail, "request_id": request_id},
+        )
         dead_letters.publish(
             self.publisher,
             self.queue.name,
@@ -129,8 +158,13 @@ class EventHandler(NamekoEventHandler):
             content_type=message.content_type,
             content_encoding=message.content_encoding,
             timestamp=message.properties.get("timestamp"),
-            origin=message.delivery_info.get("routing_key", ""),
+            origin=_origin(message),
         )
+
+
+def _origin(message: Message) -> str:
+    info = message.delivery_info
+    return dead_letters.origin_of(info.get("exchange", ""), info.get("routing_key", ""), message.headers)
 
 
 def _attempts_before(message: Message) -> int:

@@ -28,6 +28,7 @@ from shared.http_policy import REALM
 from shared.http_route import Response, Route
 from shared.http_server import HttpServer
 from shared.jwt import Identity, InvalidToken
+from shared.log import set_call_chain
 from shared.problems import DEFAULT_DETAIL, Problem
 from shared.validation import load
 
@@ -177,7 +178,7 @@ class HttpEntrypoint(HttpRequestHandler):
         finished = Event()
         try:
             with eventlet.Timeout(self.route.worker_wait_s, Unavailable("Too many requests are running.")):
-                self.container.spawn_worker(
+                worker_ctx = self.container.spawn_worker(
                     self,
                     (call,),
                     {},
@@ -186,6 +187,7 @@ class HttpEntrypoint(HttpRequestHandler):
                 )
         except ContainerBeingKilled:
             raise Unavailable("The gateway is stopping.") from None
+        set_call_chain(worker_ctx.call_id_stack)
         with eventlet.Timeout(HANDLER_TIMEOUT_S, DeadlineExceeded("The request took too long.")):
             return finished.wait()
 

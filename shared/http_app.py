@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from shared import tracing
 from shared.errors import DomainError
 from shared.http_headers import request_id
+from shared.http_metrics import IN_PROGRESS, OTHER, REQUESTS, UNMATCHED
 from shared.http_route import Route
 from shared.jwt import Identity
 from shared.log import set_request_id
@@ -54,19 +55,27 @@ class HttpApp:
             rule.endpoint = entrypoint
             rules.append(rule)
         # An address that is not spelled as declared is unknown, not redirected.
+        self._in_progress = 0
+        IN_PROGRESS.set_function(lambda: self._in_progress)
+        # Anybody may send a method of their own making, and a page may ask with OPTIONS.
+        self._methods = {"OPTIONS"}.union(*(rule.methods for rule in rules))
         self._adapter = Map(rules, merge_slashes=False, redirect_defaults=False).bind("gateway")
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         headers = EnvironHeaders(environ)
         exchange = Exchange(environ["REQUEST_METHOD"], environ["PATH_INFO"], request_id(headers), environ)
         set_request_id(exchange.request_id)
-        with tracing.spans().http_request(environ) as span:
-            try:
-                response = self._respond(exchange)
-            except Exception as error:
-                response = self._response_of(error, exchange)
-            self._finish(exchange, response)
-            span.answered(response.status_code, exchange.route.path if exchange.route else None)
+        self._in_progress += 1
+        try:
+            with tracing.spans().http_request(environ) as span:
+                try:
+                    response = self._respond(exchange)
+                except Exception as error:
+                    response = self._response_of(error, exchange)
+                self._finish(exchange, response)
+                span.answered(response.status_code, exchange.route.path if exchange.route else None)
+        finally:
+            self._in_progress -= 1
         self._settle_connection(environ, response)
         return response(environ, start_response)
 
@@ -108,6 +117,9 @@ class HttpApp:
         if exchange.environ:
             for name, value in self.server.policy.cors.headers_for(exchange.environ.get("HTTP_ORIGIN")).items():
                 headers.add(name, value)
+        seconds = time.monotonic() - exchange.started
+        method = exchange.method if exchange.method in self._methods else OTHER
+        REQUESTS.record(seconds, method, route.path if route else UNMATCHED, str(response.status_code))
         access_log.info(
             "%s %s %d",
             exchange.method,
@@ -119,7 +131,7 @@ class HttpApp:
                 "path": exchange.path,
                 "route": route.path if route else None,
                 "status": response.status_code,
-                "duration_ms": round((time.monotonic() - exchange.started) * 1000, 2),
+                "duration_ms": round(seconds * 1000, 2),
                 "sub": identity.sub if identity else None,
                 "role": identity.role if identity else None,
             },

@@ -7,31 +7,31 @@ the container waits for its workers, and dies of a client's reset connection.
 import errno
 import logging
 import resource
-import socket
 import sys
+import time
 from functools import partial
 from typing import Any
 
 import eventlet
 from eventlet import greenio, wsgi
 from eventlet.event import Event
-from eventlet.green import socket as green_socket
 from nameko.constants import WEB_SERVER_CONFIG_KEY
 from nameko.web.server import WebServer, parse_address
 
-from shared.config import ConfigurationError
 from shared.http_app import HttpApp
 from shared.http_policy import HttpPolicy
 from shared.http_protocol import StrictProtocol
+from shared.listening import adopt, has_input, listen
 
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1000
 SPARE_FILES = 64
-BACKLOG = 1024
 SOCKET_TIMEOUT_S = 30
 KEEP_ALIVE_S = 75
 DRAIN_S = 7
+# A connection that is younger than this has a request on its way, even when nothing of it is there yet.
+FRESH_S = 1.0
 DEFAULT_ADDRESS = "127.0.0.1:8000"
 # The process is out of something that closing connections gives back.
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -54,7 +54,8 @@ class ConnectionLog:
 class HttpServer(WebServer):
     """One listening socket per container, shared by its HTTP entrypoints.
 
-    Container configuration: `WEB_SERVER_ADDRESS` (host:port), `HTTP_POLICY` (`shared.http_policy.HttpPolicy`).
+    Container configuration: `WEB_SERVER_ADDRESS` (host:port), or `WEB_SERVER_SOCKET_FD` (a listening socket that this
+    process has inherited, and shares with others); `HTTP_POLICY` (`shared.http_policy.HttpPolicy`).
     """
 
     _starting: bool
@@ -83,7 +84,8 @@ class HttpServer(WebServer):
         if self._starting:
             return
         self._starting = True
-        self._sock = listen(self.bind_addr)
+        inherited = self.container.config.get("WEB_SERVER_SOCKET_FD")
+        self._sock = listen(self.bind_addr) if inherited is None else adopt(inherited)
         self._serv = wsgi.Server(
             self._sock,
             self._sock.getsockname(),
@@ -119,7 +121,7 @@ class HttpServer(WebServer):
                     raise
                 continue
             sock.settimeout(SOCKET_TIMEOUT_S)
-            state = [address, sock, wsgi.STATE_IDLE]
+            state = [address, sock, wsgi.STATE_IDLE, time.monotonic()]
             self._connections[id(state)] = state
             self.container.spawn_managed_thread(partial(self._serve, state), identifier="http_connection")
 
@@ -138,7 +140,7 @@ class HttpServer(WebServer):
 
     def _close_an_idle(self) -> None:
         for state in self._connections.values():
-            if state[2] == wsgi.STATE_IDLE and not _has_input(state[1]):
+            if state[2] == wsgi.STATE_IDLE and not has_input(state[1]):
                 state[2] = wsgi.STATE_CLOSE
                 greenio.shutdown_safe(state[1])
                 return
@@ -158,8 +160,9 @@ class HttpServer(WebServer):
             self._sock.close()
         with eventlet.Timeout(DRAIN_S, False):
             while self._connections:
+                fresh_since = time.monotonic() - FRESH_S
                 for state in list(self._connections.values()):
-                    if state[2] == wsgi.STATE_IDLE and not _has_input(state[1]):
+                    if state[2] == wsgi.STATE_IDLE and state[3] < fresh_since and not has_input(state[1]):
                         state[2] = wsgi.STATE_CLOSE
                         greenio.shutdown_safe(state[1])
                 eventlet.sleep(0.02)
@@ -174,29 +177,3 @@ class HttpServer(WebServer):
     def kill(self) -> None:
         if self._sock is not None:
             self._sock.close()
-
-
-def listen(address: tuple[str, int]) -> Any:
-    """A listening green socket, without SO_REUSEPORT; raises ConfigurationError when the address cannot be had."""
-    host, port = address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = green_socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-        sock.listen(BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise ConfigurationError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}. "
-            f"Another gateway may hold it (see: ss -ltnp 'sport = :{port}'); choose another with GATEWAY_ADDRESS."
-        ) from None
-    sock.settimeout(None)
-    return sock
-
-
-def _has_input(sock: Any) -> bool:
-    try:
-        return bool(sock.fd.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-    except OSError:
-        return False

@@ -3,11 +3,13 @@
 import logging
 import sys
 import time
+import uuid
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from nameko.extensions import DependencyProvider
+from nameko.timer import Timer
 from pythonjsonlogger.json import JsonFormatter
 
 from shared import tracing
@@ -15,6 +17,7 @@ from shared.errors import DomainError
 from shared.outage import is_outage
 
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+_call_chain: ContextVar[list[str] | None] = ContextVar("call_id_stack", default=None)
 calls = logging.getLogger("calls")
 
 # Each greenlet has a context of its own, so what is set in a worker stays in it.
@@ -27,8 +30,14 @@ def current_request_id() -> str | None:
 
 
 def set_request_id(request_id: str | None) -> None:
-    """Log this greenlet's lines, and publish its events, under `request_id`."""
+    """Log this greenlet's lines, and publish its events, under `request_id`; a chain of calls has not begun yet."""
     _request_id.set(request_id)
+    _call_chain.set(None)
+
+
+def set_call_chain(call_id_stack: list[str] | None) -> None:
+    """Log this greenlet's lines with the calls that led here, the first one first."""
+    _call_chain.set(call_id_stack)
 
 
 class _RequestId(logging.Filter):
@@ -38,11 +47,16 @@ class _RequestId(logging.Filter):
         ids = tracing.spans().ids()
         if ids is not None:
             record.trace_id, record.span_id = ids
+        chain = _call_chain.get()
+        if chain is not None and not hasattr(record, "call_id_stack"):
+            record.call_id_stack = chain
         return True
 
 
-def configure(service: str, level: str = "INFO") -> None:
+def configure(service: str, level: str = "INFO", process: int | None = None) -> None:
     """Log to stdout as JSON: time, level, logger, service, request_id, message, and the line's own fields.
+
+    `process`: which of several processes of the service this is; each line has it then.
 
     While a trace is recorded, also its trace_id and span_id.
     """
@@ -52,7 +66,7 @@ def configure(service: str, level: str = "INFO") -> None:
         JsonFormatter(
             "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-            static_fields={"service": service},
+            static_fields={"service": service} if process is None else {"service": service, "process": process},
             datefmt="%Y-%m-%dT%H:%M:%SZ",
         )
     )
@@ -65,18 +79,28 @@ def configure(service: str, level: str = "INFO") -> None:
 
 
 class WorkerLog(DependencyProvider):
-    """Gives each worker its request id, and logs one line about each: call, outcome, duration."""
+    """Gives each worker its request id and chain of calls, and logs one line about each: call, outcome, duration.
 
-    def __init__(self) -> None:
+    With `line=False` it leaves the line to somebody else, such as an access log.
+    """
+
+    def __init__(self, line: bool = True) -> None:
         super().__init__()
+        self._line = line
         self._started: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
     def worker_setup(self, worker_ctx: Any) -> None:
+        if isinstance(worker_ctx.entrypoint, Timer):
+            # Nobody asked for it, but what it does in other services belongs together.
+            worker_ctx.data.setdefault(REQUEST_ID, str(uuid.uuid4()))
         set_request_id(worker_ctx.data.get(REQUEST_ID))
+        set_call_chain(worker_ctx.call_id_stack)
         self._started[worker_ctx] = time.monotonic()
 
     def worker_result(self, worker_ctx: Any, result: Any = None, exc_info: Any = None) -> None:
         started = self._started.pop(worker_ctx, None)
+        if not self._line:
+            return
         error = None if exc_info is None else exc_info[1]
         defect = not (error is None or isinstance(error, DomainError) or is_outage(error))
         calls.log(

@@ -8,7 +8,7 @@ table: each takes rows that no other holds (`FOR UPDATE SKIP LOCKED`), with many
 import json
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,17 +16,20 @@ import eventlet
 from eventlet.queue import Empty, LightQueue
 from nameko.events import get_event_exchange
 from nameko.extensions import DependencyProvider
+from prometheus_client.core import Metric
 from sqlalchemy import BigInteger, DateTime, Text, delete, event, func, insert, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from shared import tracing
+from shared import pool_metrics, tracing
 from shared.amqp import connection
-from shared.database import DB_URIS, make_engine
+from shared.database import DB_URIS, SideEngine, make_engine
 from shared.errors import Unavailable
 from shared.fields import format_time
 from shared.log import current_request_id
+from shared.message_metrics import EVENTS_PUBLISHED
 from shared.outage import is_outage
+from shared.probes import PROBES, Probe, figure
 from shared.publisher import SharedPublisher
 
 log = logging.getLogger(__name__)
@@ -89,6 +92,7 @@ class OutboxRelay(DependencyProvider):
     """Publishes the outbox of the container's service; injects nothing."""
 
     publisher = SharedPublisher()
+    side = SideEngine()
 
     def __init__(self, declarative_base: type[DeclarativeBase], outbox: type[Any]) -> None:
         super().__init__()
@@ -96,20 +100,24 @@ class OutboxRelay(DependencyProvider):
         self._engine: Engine | None = None
         self._stopping = False
         self._main: Any = None
+        self._probe = Probe("outbox", self._measure)
 
     def setup(self) -> None:
         name = self.container.service_name
         self._engine = make_engine(self.container.config[DB_URIS][f"{name}:{self.declarative_base.__name__}"], name)
+        pool_metrics.watch(self._engine, "outbox")
         self._exchange = get_event_exchange(name, self.container.config)
         with connection(self.container.config["AMQP_URI"]) as conn, conn.channel() as channel:
             self._exchange(channel).declare()
 
     def start(self) -> None:
+        PROBES.add(self._probe)
         self._main = self.container.spawn_managed_thread(self._run, identifier="outbox relay")
 
     def stop(self) -> None:
         """Publish what is committed, if broker and database are there, and end."""
         self._stopping = True
+        PROBES.remove(self._probe)
         _wake()
         if self._main is not None:
             self._main.wait()
@@ -179,6 +187,17 @@ class OutboxRelay(DependencyProvider):
                     timeout=10,
                 )
         except Unavailable as error:
-            log.warning("an event is not confirmed and stays in the outbox", extra={"reason": str(error)})
+            log.warning(
+                "an event is not confirmed and stays in the outbox",
+                extra={"reason": str(error), "type": row.type, "request_id": row.request_id},
+            )
             return False
+        EVENTS_PUBLISHED.labels(row.type).inc()
         return True
+
+    def _measure(self) -> Iterator[Metric]:
+        age = func.extract("epoch", func.now() - func.min(self.outbox.created_at))
+        with Session(self.side.engine) as session:
+            events, oldest_s = session.execute(select(func.count(), age).select_from(self.outbox)).one()
+        yield figure("outbox_events", "Events in the outbox, committed and not published yet.", events)
+        yield figure("outbox_oldest_age_seconds", "Age of the oldest of them, 0 without any.", float(oldest_s or 0))

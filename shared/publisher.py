@@ -22,6 +22,7 @@ from eventlet.event import Event
 from eventlet.queue import Empty, LightQueue
 from nameko.extensions import DependencyProvider, SharedExtension
 
+from shared import publisher_metrics as metrics
 from shared.amqp import HEARTBEAT, connection
 from shared.errors import Unavailable
 
@@ -72,14 +73,14 @@ class _Link:
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
         self._channel.events["basic_return"].add(self._on_return)
-        self._unconfirmed: dict[int, _Outgoing] = {}
+        self.unconfirmed: dict[int, _Outgoing] = {}
         self._by_id: dict[str, _Outgoing] = {}
         self._tag = 0
         self.broken: Exception | None = None
 
     def send(self, item: _Outgoing) -> None:
         self._tag += 1
-        self._unconfirmed[self._tag] = item
+        self.unconfirmed[self._tag] = item
         self._by_id[item.message.properties["message_id"]] = item
         self._channel.basic_publish(
             item.message, exchange=item.exchange, routing_key=item.routing_key, mandatory=item.mandatory
@@ -102,18 +103,19 @@ class _Link:
                 raise ConnectionError("the broker has gone silent")
 
     def close(self, error: Exception) -> None:
-        for item in self._unconfirmed.values():
+        metrics.LOST.inc(len(self.unconfirmed))
+        for item in self.unconfirmed.values():
             item.settle(error)
-        self._unconfirmed.clear()
+        self.unconfirmed.clear()
         self._by_id.clear()
         # Closing politely would wait for a broker that may be gone.
         self._transport.collect()
 
     def _take(self, tag: int, multiple: bool) -> Iterable[_Outgoing]:
         # Tags are sent, and so kept, in ascending order.
-        tags = list(takewhile(lambda sent: sent <= tag, self._unconfirmed)) if multiple else [tag]
+        tags = list(takewhile(lambda sent: sent <= tag, self.unconfirmed)) if multiple else [tag]
         for each in tags:
-            item = self._unconfirmed.pop(each, None)
+            item = self.unconfirmed.pop(each, None)
             if item is not None:
                 self._by_id.pop(item.message.properties["message_id"], None)
                 yield item
@@ -124,6 +126,7 @@ class _Link:
 
     def _on_nack(self, tag: int, multiple: bool, requeue: bool = False) -> None:
         for item in self._take(tag, multiple):
+            metrics.REFUSED.inc()
             item.settle(Unavailable("The broker refused the message.", {"retry_after": 1}))
 
     def _on_return(self, exc: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:
@@ -144,9 +147,12 @@ class ConfirmingPublisher:
         self._outgoing: LightQueue = LightQueue()
         self._main: Any = None
         self._connected = False
+        self._link: _Link | None = None
 
     def start(self) -> None:
         if self._main is None:
+            metrics.CONNECTED.set_function(self.is_connected)
+            metrics.IN_FLIGHT.set_function(self.in_flight)
             self._main = eventlet.spawn(self._run)
 
     def stop(self) -> None:
@@ -157,6 +163,11 @@ class ConfirmingPublisher:
     def is_connected(self) -> bool:
         """Whether the connection stands, as far as this side knows."""
         return self._connected
+
+    def in_flight(self) -> int:
+        """Messages that are not confirmed yet, those included that are not sent yet."""
+        link = self._link
+        return self._outgoing.qsize() + (len(link.unconfirmed) if link is not None else 0)
 
     def check(self, timeout: float = 1.0) -> None:
         """One round trip to the broker; raises Unavailable when it does not answer in `timeout` seconds."""
@@ -209,6 +220,7 @@ class ConfirmingPublisher:
             item.settled.wait()
             return
         item.abandoned = True
+        metrics.TIMED_OUT.inc()
         raise Unavailable("The broker did not confirm in time.", {"retry_after": 2})
 
     def _run(self) -> None:
@@ -220,7 +232,8 @@ class ConfirmingPublisher:
                 try:
                     with eventlet.Timeout(CONNECT_LIMIT_S, ConnectionError("the broker has gone silent")):
                         link = _Link(self._uri)
-                    self._connected, backoff = True, 0.1
+                    self._link, self._connected, backoff = link, True, 0.1
+                    metrics.CONNECTIONS.inc()
                     log.info("publisher connected")
                     self._serve(link)
                 except Exception as exc:  # also what an odd frame provokes: without this loop nothing is published
@@ -228,7 +241,7 @@ class ConfirmingPublisher:
                 self._connected = False
                 log.warning("publisher lost the broker", extra={"reason": repr(error), "retry_in_s": backoff})
                 self._fail_all(link)
-                link = None
+                self._link = link = None
                 eventlet.sleep(backoff)
                 backoff = min(backoff * 2, MAX_BACKOFF)
         finally:

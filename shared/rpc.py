@@ -21,7 +21,9 @@ from kombu import Queue
 from kombu.message import Message
 from nameko.exceptions import (
     ContainerBeingKilled,
+    IncorrectSignature,
     MalformedRequest,
+    MethodNotFound,
     UnserializableValueError,
     serialize,
 )
@@ -29,17 +31,21 @@ from nameko.rpc import RPC_QUEUE_TEMPLATE, get_rpc_exchange
 from nameko.rpc import Rpc as NamekoRpc
 from nameko.rpc import RpcConsumer as NamekoRpcConsumer
 
-from shared import call_context
+from shared import call_context, rpc_metrics
 from shared.consumers import QueueConsumer
 from shared.errors import DomainError, Unavailable
+from shared.metrics import DEFECT, outcome_of
 from shared.outage import as_unavailable, is_outage
 from shared.publisher import SharedPublisher
+from shared.queue_watch import QueueWatch
 
 log = logging.getLogger(__name__)
 
 # A queue that outlived its broker's restart without its service is gone after this.
 ORPHAN_EXPIRES_MS = 10_000
 REPLY_TIMEOUT_S = 3.0
+# What is wrong with a request before any method runs.
+REFUSALS = (MalformedRequest, MethodNotFound, IncorrectSignature)
 
 
 class RpcConsumer(NamekoRpcConsumer):
@@ -47,6 +53,7 @@ class RpcConsumer(NamekoRpcConsumer):
 
     queue_consumer = QueueConsumer()
     publisher = SharedPublisher()
+    watch = QueueWatch()
     queue: Queue | None
 
     def setup(self) -> None:
@@ -60,15 +67,20 @@ class RpcConsumer(NamekoRpcConsumer):
                 auto_delete=True,
                 queue_arguments={"x-expires": ORPHAN_EXPIRES_MS},
             )
+            self.watch.add(self.queue.name)
             self.queue_consumer.register_provider(self)
 
     def handle_undecodable(self, message: Message, error: Exception) -> None:
+        rpc_metrics.SERVED.record(0.0, f"{self.container.service_name}.{rpc_metrics.UNKNOWN}", rpc_metrics.REFUSED)
         self.handle_result(message, None, (MalformedRequest, MalformedRequest("The request is not JSON."), None))
 
     def handle_message(self, body: Any, message: Message) -> None:
         try:
             self.get_provider_for_method(message.delivery_info["routing_key"]).handle_message(body, message)
-        except Exception:
+        except Exception as error:
+            name = self.container.service_name
+            outcome = rpc_metrics.REFUSED if isinstance(error, REFUSALS) else outcome_of(error)
+            rpc_metrics.SERVED.record(0.0, f"{name}.{rpc_metrics.UNKNOWN}", outcome)
             self.handle_result(message, None, sys.exc_info())
 
     def handle_result(self, message: Message, result: Any, exc_info: Any) -> tuple[Any, Any]:
@@ -113,12 +125,19 @@ class Rpc(NamekoRpc):
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("expected_exceptions", DomainError)
         super().__init__(**kwargs)
+        self._metric_name = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self._metric_name = f"{self.container.service_name}.{self.method_name}"
+        rpc_metrics.SERVED.begin(self._metric_name, DEFECT)
 
     def handle_message(self, body: Any, message: Message) -> None:
         if not isinstance(body, dict) or not isinstance(body.get("args"), list):
             raise MalformedRequest("The request needs `args` (a list) and `kwargs` (an object).")
         if not isinstance(body.get("kwargs"), dict):
             raise MalformedRequest("The request needs `args` (a list) and `kwargs` (an object).")
+        began = time.monotonic()
         context = call_context.usable(self.unpack_message_headers(message))
         self.check_signature(body["args"], body["kwargs"])
         try:
@@ -127,7 +146,7 @@ class Rpc(NamekoRpc):
                 body["args"],
                 body["kwargs"],
                 context_data=context,
-                handle_result=partial(self.handle_result, message),
+                handle_result=partial(self._handle_outcome, message, began),
             )
         except ContainerBeingKilled:
             self.rpc_consumer.requeue_message(message)
@@ -135,8 +154,24 @@ class Rpc(NamekoRpc):
         # There may have been a long wait for a free worker; this one has not begun yet.
         if time.time() > context.get("deadline", math.inf):
             self.container._worker_threads[worker_ctx].cancel()
-            log.info("a request came too late and is dropped", extra={"method": self.method_name})
+            rpc_metrics.SERVED.record(time.monotonic() - began, self._metric_name, rpc_metrics.EXPIRED)
+            log.info(
+                "a request came too late and is dropped",
+                extra={
+                    "method": self.method_name,
+                    "request_id": context.get("request_id"),
+                    "call_id_stack": worker_ctx.call_id_stack,
+                },
+            )
             self.rpc_consumer.queue_consumer.ack_message(message)
+
+    def _handle_outcome(
+        self, message: Message, began: float, worker_ctx: Any, result: Any, exc_info: Any
+    ) -> tuple[Any, Any]:
+        outcome = outcome_of(exc_info and exc_info[1])
+        rpc_metrics.SERVED.record(time.monotonic() - began, self._metric_name, outcome)
+        answer: tuple[Any, Any] = self.handle_result(message, worker_ctx, result, exc_info)
+        return answer
 
 
 rpc = Rpc.decorator

@@ -23,7 +23,9 @@ from nameko.rpc import RPC_REPLY_QUEUE_TEMPLATE, get_rpc_exchange
 from shared import tracing
 from shared.consumers import QueueConsumer
 from shared.errors import DeadlineExceeded, Unavailable
+from shared.metrics import OK, outcome_of
 from shared.publisher import SharedPublisher, Unroutable
+from shared.rpc_metrics import MADE
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,16 @@ class RpcProxy(DependencyProvider, HeaderEncoder):
 
     def call(self, worker_ctx: Any, timeout: float, method: str, *args: Any, **kwargs: Any) -> Any:
         """One remote call; see the class for what it raises."""
+        began, outcome = time.monotonic(), OK
+        try:
+            return self._call(worker_ctx, timeout, method, args, kwargs)
+        except Exception as error:
+            outcome = outcome_of(error)
+            raise
+        finally:
+            MADE.record(time.monotonic() - began, self.target_service, method, outcome)
+
+    def _call(self, worker_ctx: Any, timeout: float, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         now = time.time()
         deadline = min(now + timeout, worker_ctx.data.get("deadline") or now + timeout)
         remaining = deadline - now

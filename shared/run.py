@@ -28,7 +28,10 @@ from nameko.containers import ServiceContainer  # noqa: E402
 
 from shared import config as settings  # noqa: E402
 from shared import log as logs  # noqa: E402
-from shared import migrate, tracing_setup  # noqa: E402
+from shared import metrics, migrate, tracing_setup  # noqa: E402
+from shared.health import Health, checks_of  # noqa: E402
+from shared.status_address import process_number, status_address  # noqa: E402
+from shared.status_server import StatusServer  # noqa: E402
 from shared.topology import TopologyMismatch  # noqa: E402
 from shared.wait import DEFAULT_LIMIT_S, WaitedTooLong, wait_for_broker, wait_for_database  # noqa: E402
 
@@ -80,8 +83,8 @@ def prepare(service: Service, limit_s: float) -> None:
     wait_for_broker(service.config["AMQP_URI"], limit_s)
 
 
-def serve(service: Service) -> int:
-    """Run the service until SIGTERM or SIGINT; returns the exit code."""
+def serve(service: Service, health: Health) -> int:
+    """Run the service until SIGTERM or SIGINT, and let `health` know; returns the exit code."""
     container = ServiceContainer(service.cls, service.config)
     ended = eventlet.event.Event()
     stopping = False
@@ -94,6 +97,7 @@ def serve(service: Service) -> int:
         # Starting may wait for the broker, so it has a greenlet that nobody waits for.
         try:
             container.start()
+            health.started(checks_of(container))
             log.info("started")
             container.wait()
         except TopologyMismatch as error:
@@ -106,6 +110,7 @@ def serve(service: Service) -> int:
 
     def stop() -> None:
         log.info("stopping")
+        health.stopping()
         try:
             with eventlet.Timeout(DRAIN_LIMIT_S):
                 container.stop()
@@ -131,6 +136,15 @@ def serve(service: Service) -> int:
     return int(ended.wait())
 
 
+def _answer_for_status(service: Service, health: Health) -> None:
+    """Begin to, if METRICS_ADDRESS says where; raises ConfigurationError."""
+    address = status_address(os.environ)
+    if address is not None:
+        metrics.set_build_info(service.name)
+        StatusServer(address, health)
+        log.info("answering for metrics and health", extra={"address": "{}:{}".format(*address)})
+
+
 def main(arguments: list[str]) -> int:
     """Command line; returns the exit code: 2 for a wrong setting, 1 for a failure, 0 after a signal."""
     if len(arguments) != 1:
@@ -140,10 +154,12 @@ def main(arguments: list[str]) -> int:
         level = os.environ.get("LOG_LEVEL", "INFO").upper()
         if level not in logging.getLevelNamesMapping():
             raise settings.ConfigurationError(f"LOG_LEVEL must be a level such as INFO, not {level!r}.")
-        logs.configure(arguments[0], level)
+        logs.configure(arguments[0], level, process_number(os.environ))
         service = load_service(arguments[0], os.environ)
         tracing_setup.configure(service.name, os.environ)
         limit_s = settings.number(os.environ, "STARTUP_TIMEOUT", DEFAULT_LIMIT_S, 1, 86_400)
+        health = Health()
+        _answer_for_status(service, health)
     except settings.ConfigurationError as error:
         print(f"{arguments[0]}: {error}", file=sys.stderr)
         return 2
@@ -152,7 +168,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(each, lambda signum, frame: os._exit(0))
     try:
         prepare(service, limit_s)
-        return serve(service)
+        return serve(service, health)
     except WaitedTooLong as error:
         log.error("%s", error)
         return 1

@@ -1,12 +1,19 @@
 """Queues as this system declares them: durable, replicated where there is a cluster, each with a dead-letter queue."""
 
+import logging
+
 from amqp.exceptions import PreconditionFailed
 from kombu import Connection, Exchange, Queue, binding
+
+log = logging.getLogger(__name__)
 
 DEAD_SUFFIX = ".dead"
 # Deliveries that ended without an answer (a crash, a lost connection) before a message counts as the cause. Many: while
 # a database is away the broker takes unanswered messages back every half an hour (its consumer_timeout).
 DELIVERY_LIMIT = 100
+# A look at a dead letter counts as a delivery too, and a RabbitMQ from 4.0 on drops what was delivered 20 times unless
+# its queue says otherwise. A number, because older ones know no -1. It also has what was looked at return to its place.
+LOOKS_LIMIT = 1_000_000
 
 
 def durable_queue(name: str, exchange: Exchange, routing_keys: list[str]) -> Queue:
@@ -29,19 +36,24 @@ def durable_queue(name: str, exchange: Exchange, routing_keys: list[str]) -> Que
 
 def dead_letter_queue(queue: Queue) -> Queue:
     """Where what cannot be handled waits for an operator."""
-    return Queue(queue.name + DEAD_SUFFIX, durable=True, queue_arguments={"x-queue-type": "quorum"})
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": LOOKS_LIMIT}
+    return Queue(queue.name + DEAD_SUFFIX, durable=True, queue_arguments=arguments)
 
 
 def declare(connection: Connection, queues: list[Queue]) -> None:
     """Declare `queues` with their exchanges and bindings; repeating it has no effect.
 
-    Raises TopologyMismatch when one is there with other arguments, which the broker does not change.
+    Raises TopologyMismatch when one is there with other arguments, which the broker does not change; but for a
+    dead-letter queue with another delivery limit, which keeps letters all the same.
     """
     for queue in queues:
         with connection.channel() as channel:
             try:
                 queue(channel).declare()
             except PreconditionFailed as error:
+                if queue.name.endswith(DEAD_SUFFIX) and "'x-delivery-limit'" in error.reply_text:
+                    log.warning("a dead-letter queue is there with another delivery limit", extra={"queue": queue.name})
+                    continue
                 raise TopologyMismatch(
                     f"The queue {queue.name} is there with other arguments than this version's"
                     f" ({error.reply_text}). Let its consumers empty it, delete it, and start again."

@@ -14,9 +14,8 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from shared import tracing
+from shared import VERSION, tracing
 from shared.tracing_spans import Spans
-from shared.version import VERSION
 
 log = logging.getLogger(__name__)
 

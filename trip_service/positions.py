@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from shared.arrays import array
 from shared.compiled_positions import Position
+from shared.metrics import count_on_commit
+from trip_service.metrics import POSITIONS_REPEATED, POSITIONS_STORED
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ def store(session: Session, positions: Sequence[Position]) -> None:
     rows = [unique[key] for key in sorted(unique)]
     if not rows:
         return
-    session.execute(
+    stored = session.execute(
         STORE,
         {
             "ids": array(p.bike_id for p in rows),
@@ -52,7 +54,9 @@ def store(session: Session, positions: Sequence[Position]) -> None:
             "speeds": array(p.speed_mps for p in rows),
             "accuracies": array(p.accuracy_m for p in rows),
         },
-    )
+    ).rowcount  # type: ignore[attr-defined]
+    count_on_commit(session, POSITIONS_STORED, stored)
+    count_on_commit(session, POSITIONS_REPEATED, len(positions) - stored)
 
 
 def partition_name(day: date) -> str:
@@ -70,6 +74,8 @@ def missing_days(session: Session, now: datetime) -> list[date]:
 def make_partition(session: Session, day: date) -> None:
     """One day's partition, unless it is there; what came for the day before is moved over from the default one."""
     name, since, until = partition_name(day), start_of(day), start_of(day + timedelta(days=1))
+    # Attaching locks the default partition, which a backup holds: rather later than everybody waiting behind it.
+    session.execute(text("SET LOCAL lock_timeout = '2s'"))
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
     if name in set(session.scalars(PARTITIONS)):
         return  # made by another instance meanwhile

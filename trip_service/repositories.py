@@ -12,7 +12,9 @@ from sqlalchemy.orm.attributes import set_committed_value
 from shared import outbox
 from shared.compiled_positions import Position
 from shared.fields import Point
+from shared.metrics import count_on_commit
 from trip_service.domain import Status
+from trip_service.metrics import TOMBSTONES, TRIPS_CANCELLED, TRIPS_ENDED, TRIPS_STARTED
 from trip_service.models import Outbox, Trip
 from trip_service.schemas import event_data
 
@@ -67,6 +69,12 @@ FORGOTTEN = text("""
 """)
 
 
+def count_active(session: Session) -> int:
+    """How many trips have not ended."""
+    query = select(func.count()).select_from(Trip).where(Trip.status == Status.ACTIVE)
+    return session.scalars(query).one()
+
+
 class Trips:
     """The trips, as one transaction sees them; tombstones are seen only where a method says so."""
 
@@ -99,12 +107,14 @@ class Trips:
         }
         trip = self.session.scalars(insert(Trip).values(row).returning(Trip)).one()
         self._record("trip_started", trip, started_at)
+        count_on_commit(self.session, TRIPS_STARTED)
         return trip
 
     def entomb(self, trip_id: str, bike_id: str, rider_id: str) -> str:
         """Put the id down as a tombstone, so that a late start under it fails; returns the status the id has now."""
         row = {"id": trip_id, "bike_id": bike_id, "rider_id": rider_id, "status": Status.VOID, "started_at": func.now()}
-        self.session.execute(upsert(Trip).values(row).on_conflict_do_nothing(index_elements=["id"]))
+        put = self.session.execute(upsert(Trip).values(row).on_conflict_do_nothing(index_elements=["id"]))
+        count_on_commit(self.session, TOMBSTONES, put.rowcount)  # type: ignore[attr-defined]
         return self.session.scalars(select(Trip.status).where(Trip.id == trip_id)).one()
 
     def finish(self, trip: Trip, event_type: str, values: dict[str, Any]) -> Trip:
@@ -116,6 +126,8 @@ class Trips:
         finished = self.get(trip.id)
         assert finished is not None, "locked by this transaction"
         self._record(event_type, finished, values["ended_at"])
+        cancelled = finished.status == Status.CANCELLED
+        count_on_commit(self.session, TRIPS_CANCELLED if cancelled else TRIPS_ENDED.labels(finished.ended_by))
         return finished
 
     def find(self, criteria: dict[str, Any], after: tuple[datetime, str] | None, limit: int) -> list[Trip]:

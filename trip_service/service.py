@@ -18,6 +18,7 @@ from nameko.timer import timer
 from sqlalchemy import text
 
 from shared.batch import DeadLetter, Delivery, batch_consume
+from shared.census import Census
 from shared.database import Database
 from shared.log import WorkerLog
 from shared.outbox import OutboxRelay
@@ -25,11 +26,13 @@ from shared.positions import queue_of
 from shared.positions_topology import PositionsTopology
 from shared.rpc import rpc
 from shared.rpc_proxy import RpcProxy
+from shared.timer_metrics import TimerMetrics
 from shared.validation import load_arguments
 from shared.worker_traces import Traces
 from trip_service import operations, schemas
 from trip_service.models import Base, Outbox
 from trip_service.renting import Renting
+from trip_service.repositories import count_active
 from trip_service.settings import Settings
 from trip_service.sweeping import Sweeper
 
@@ -47,6 +50,8 @@ class TripService:
     db = Database(Base)
     relay = OutboxRelay(Base, Outbox)
     topology = PositionsTopology()
+    timers = TimerMetrics()
+    riding = Census("active_trips", "Trips that have not ended.", count_active)
     bikes = RpcProxy("bike_service")
 
     @property

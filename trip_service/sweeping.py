@@ -9,6 +9,7 @@ from shared.errors import Conflict, DomainError, NotFound
 from shared.validation import load
 from trip_service import operations, schemas
 from trip_service.domain import Status, Tariff
+from trip_service.metrics import CHECK_OUTS_AGAIN, RELEASES
 from trip_service.models import Trip
 from trip_service.renting import Renting
 from trip_service.repositories import Trips
@@ -72,7 +73,8 @@ class Sweeper:
             status = Trips(session).entomb(check_out["trip_id"], check_out["bike_id"], check_out["rider_id"])
         if status != Status.ACTIVE:
             log.warning("a stray check-out is released", extra={**check_out, "rider_id": None, "trip_status": status})
-            self.bikes.check_in(check_out["bike_id"], check_out["trip_id"])
+            if self.bikes.check_in(check_out["bike_id"], check_out["trip_id"])["released"]:
+                RELEASES.inc()
 
     def _check_out_again(self, trip: Trip) -> None:
         if not self._is_active(trip):
@@ -80,6 +82,7 @@ class Sweeper:
         log.warning("the bike of an active trip is checked out again", extra={"trip_id": trip.id})
         try:
             self.bikes.check_out(trip.bike_id, trip.id, trip.rider_id)
+            CHECK_OUTS_AGAIN.inc()
         except (Conflict, NotFound) as error:
             log.error(
                 "an active trip has no bike", extra={"trip_id": trip.id, "bike_id": trip.bike_id, "reason": str(error)}

@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 
 from infrastructure.local import commands, run, shell, token
 from infrastructure.local.errors import LocalError
 from infrastructure.local.layout import Layout
+from infrastructure.selection import SelectionError
 
 
 def print_token(layout: Layout) -> int:
@@ -19,6 +21,17 @@ def open_shell(layout: Layout) -> int:
     return 0
 
 
+def on_service(command: str) -> Callable[[Layout], int]:
+    """A command on SERVICE; its module brings half of the services' libraries, which the others do not wait for."""
+
+    def call(layout: Layout) -> int:
+        module, function = command.split(".")
+        found = getattr(import_module(f"infrastructure.local.{module}"), function)
+        return int(found(layout, os.environ))
+
+    return call
+
+
 COMMANDS: dict[str, Callable[[Layout], int]] = {
     "run": run.run,
     "run-in-background": lambda layout: run.run(layout, background=True),
@@ -27,6 +40,9 @@ COMMANDS: dict[str, Callable[[Layout], int]] = {
     "status": commands.status,
     "logs": lambda layout: commands.logs(layout, os.environ),
     "clean": lambda layout: commands.clean(layout, os.environ),
+    "clean-service": on_service("slate.clean_service"),
+    "migrate": on_service("migrations.migrate"),
+    "migration": on_service("migrations.migration"),
     "token": print_token,
     "shell": open_shell,
 }
@@ -37,8 +53,8 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m infrastructure.local {'|'.join(COMMANDS)}", file=sys.stderr)
         return 2
     try:
-        return COMMANDS[arguments[0]](Layout())
-    except (LocalError, OSError) as error:
+        return COMMANDS[arguments[0]](Layout.of(os.environ))
+    except (LocalError, SelectionError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

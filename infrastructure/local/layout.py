@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,11 @@ class Layout:
     """The paths below `folder`."""
 
     folder: Path = ROOT / ".local"
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Layout":
+        """The folder BIKE_COMPANY_HOME, relative to the checkout; `.local` when that is not set."""
+        return cls(ROOT / (environ.get("BIKE_COMPANY_HOME") or ".local"))
 
     @property
     def logs(self) -> Path:
@@ -44,6 +50,34 @@ class Layout:
         return self.folder / "stack.lock"
 
     @property
+    def change_lock(self) -> Path:
+        return self.folder / "change.lock"
+
+    @property
+    def supervisord(self) -> Path:
+        """What supervisord is given, and what a command on the running stack has to know."""
+        return self.folder / "supervisord"
+
+    @property
+    def programs(self) -> Path:
+        """The rendered programs of the chosen services."""
+        return self.supervisord / "programs.conf"
+
+    @property
+    def services_environment(self) -> Path:
+        """By service, the variables that its processes get beside supervisord's own."""
+        return self.supervisord / "environment.json"
+
+    @property
+    def composition(self) -> Path:
+        return self.supervisord / "composition.json"
+
+    @property
+    def status_ports(self) -> Path:
+        """By service, the status ports that it had last."""
+        return self.supervisord / "ports.json"
+
+    @property
     def secret(self) -> Path:
         return self.folder / "jwt_secret"
 
@@ -63,7 +97,7 @@ class Layout:
 
     def make(self) -> None:
         """Make the folders. Raises OSError when that is not possible."""
-        for path in (self.folder, self.logs, self.pids):
+        for path in (self.folder, self.logs, self.pids, self.supervisord):
             files.private_folder(path)
         files.private_folder(self.socket.parent)
         if self.socket.parent.stat().st_uid != os.getuid():
@@ -71,6 +105,10 @@ class Layout:
 
     def log(self, program: str) -> Path:
         return self.logs / f"{program}.log"
+
+    def logs_of(self, program: str) -> list[Path]:
+        """The logs that are there of a program's processes, which are numbered when there are several."""
+        return [file for pattern in ("", "_[0-9]*") for file in sorted(self.logs.glob(f"{program}{pattern}.log"))]
 
     def read_environment(self) -> dict[str, str]:
         """The variables of the running stack; none when there is no stack."""

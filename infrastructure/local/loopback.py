@@ -7,10 +7,11 @@ import requests
 
 @dataclass(frozen=True)
 class Health:
-    """Whether the gateway says that all is well, and its answer in words."""
+    """Whether the gateway says that all is well, its answer in words, and the body of it."""
 
     ok: bool
     text: str
+    body: str = ""
 
 
 def session() -> requests.Session:
@@ -26,4 +27,6 @@ def health(gateway_url: str) -> Health:
             answer = opened.get(f"{gateway_url}/health", timeout=5)
     except requests.RequestException:
         return Health(False, "no answer")
-    return Health(answer.status_code == requests.codes.ok, f"{answer.status_code} {answer.text.strip()[:500]}")
+    return Health(
+        answer.status_code == requests.codes.ok, f"{answer.status_code} {answer.text.strip()[:500]}", answer.text
+    )

@@ -35,6 +35,14 @@ def choose(remembered: int | None = None, taken: frozenset[int] = frozenset()) -
             return port
 
 
+def choose_run(count: int, remembered: int | None, taken: frozenset[int]) -> int:
+    """The first of `count` free ports in a row, none of them in `taken`: the remembered one again if that is one."""
+    first = remembered or random.randint(FIRST, LAST - count)  # noqa: S311 (not a secret)
+    while not all(port not in taken and is_free(port) for port in range(first, first + count)):
+        first = random.randint(FIRST, LAST - count)  # noqa: S311
+    return first
+
+
 def choose_all(names: list[str], remembered: dict[str, int]) -> dict[str, int]:
     """A free port for each name, the remembered ones again where they are free, no two the same."""
     ports: dict[str, int] = {}

@@ -1,7 +1,7 @@
 """Become one program of the stack: `python -m infrastructure.local.program NAME`, as supervisord.conf has it.
 
-The program gets its stop signal when supervisord dies, and its pid is recorded, so that a stack that was killed
-leaves nothing behind.
+It gets its stop signal when supervisord dies, and its pid is recorded under the process's name, so that a stack that
+was killed leaves nothing behind.
 """
 
 import os
@@ -9,12 +9,12 @@ import signal
 import sys
 from collections.abc import Callable
 
-from infrastructure.local import leash
+from infrastructure.local import files, leash
 from infrastructure.local.layout import Layout
 from infrastructure.local.postgres import Postgres
 from infrastructure.local.rabbitmq import RabbitMQ
+from infrastructure.selection import SERVICES
 
-SERVICES = ("bike_service", "trip_service", "gateway_service")
 Program = tuple[list[str], dict[str, str]]
 
 
@@ -37,6 +37,11 @@ PRIVATE_PARTS: dict[str, Callable[[Layout], Program]] = {"postgres": postgres, "
 STOP_SIGNALS = {"postgres": signal.SIGINT}
 
 
+def service(layout: Layout, name: str) -> Program:
+    given = files.read_json(layout.services_environment).get(name, {})
+    return [sys.executable, "-m", "shared.run", name], {**os.environ, **given}
+
+
 def stop_signal(name: str) -> signal.Signals:
     return STOP_SIGNALS.get(name, signal.SIGTERM)
 
@@ -45,16 +50,13 @@ def main(arguments: list[str]) -> None:
     if len(arguments) != 1 or arguments[0] not in (*PRIVATE_PARTS, *SERVICES):
         sys.exit(f"usage: python -m infrastructure.local.program {'|'.join((*PRIVATE_PARTS, *SERVICES))}")
     (name,) = arguments
-    layout = Layout()
+    layout = Layout.of(os.environ)
     parent = os.getppid()
     leash.die_with_parent(stop_signal(name))
     if os.getppid() != parent:
         sys.exit("supervisord ended")
-    leash.record(layout.pids / name)
-    if name in PRIVATE_PARTS:
-        command, environment = PRIVATE_PARTS[name](layout)
-    else:
-        command, environment = [sys.executable, "-m", "shared.run", name], dict(os.environ)
+    leash.record(layout.pids / os.environ.get("SUPERVISOR_PROCESS_NAME", name))
+    command, environment = PRIVATE_PARTS[name](layout) if name in PRIVATE_PARTS else service(layout, name)
     os.execvpe(command[0], command, environment)
 
 

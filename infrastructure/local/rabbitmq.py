@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import amqp
+import requests
 
 from infrastructure.local import files, loopback, ports
 from infrastructure.local.errors import LocalError
@@ -142,10 +143,24 @@ class RabbitMQ:
         """Delete the vhost with all that it holds. Raises requests.HTTPError if there is none."""
         self._management("DELETE", f"vhosts/{quote(name, safe='')}")
 
-    def _management(self, method: str, path: str, body: dict[str, str] | None = None) -> None:
+    def queues(self) -> list[str]:
+        """Names of the queues in the vhost that is there from the start."""
+        return [queue["name"] for queue in self._management("GET", f"queues/{VHOST}?columns=name").json()]
+
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue of that vhost with all that it holds; no error if there is none."""
+        try:
+            self._management("DELETE", f"queues/{VHOST}/{quote(name, safe='')}")
+        except requests.HTTPError as error:
+            if error.response.status_code != requests.codes.not_found:
+                raise
+
+    def _management(self, method: str, path: str, body: dict[str, str] | None = None) -> requests.Response:
         with loopback.session() as session:
             url = f"{self.management_url}/api/{path}"
-            session.request(method, url, json=body, timeout=30).raise_for_status()
+            answer = session.request(method, url, json=body, timeout=30)
+        answer.raise_for_status()
+        return answer
 
     @property
     def _ports(self) -> dict[str, int]:

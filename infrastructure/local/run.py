@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from infrastructure.local import leash
+from infrastructure import programs
+from infrastructure import selection as selections
+from infrastructure.local import adding, claim, leash
 from infrastructure.local import settings as settings_module
-from infrastructure.local import stack as stacks
 from infrastructure.local.errors import LocalError
 from infrastructure.local.layout import ROOT, Layout
+from infrastructure.local.stack import Stack
 
 Handler = Callable[[int, object], object] | signal.Handlers
 READY = """
@@ -20,7 +22,14 @@ Bike Company is up.
   Logs      {logs}
   Token     make token ROLE=operator      (rider, operator or vehicle)
   Next      curl {url}/health
-            make replay        rides 215 real trips through it
+{next}{end}"""
+REPLAY = "            make replay        rides 215 real trips through it\n"
+PART = "            make up SERVICES=...   adds to {services}\n"
+READY_WITHOUT_GATEWAY = """
+{services} run, without a gateway.
+  Logs      {logs}
+  Next      make shell         talks to them
+            make up SERVICES=gateway   adds the gateway
 {end}"""
 
 
@@ -43,37 +52,56 @@ def say(text: str) -> None:
 
 
 def run(layout: Layout, background: bool = False) -> int:
-    """Run the stack until it is told to stop; the exit code. Raises LocalError when it cannot be started."""
+    """Run the chosen services until told to stop, or add them to the stack that runs; the exit code.
+
+    Raises LocalError when they cannot be started, SelectionError.
+    """
     if not background:
         leash.die_with_parent(signal.SIGTERM)  # make, killed the hard way
     _on_stop_signals(_interrupt)
     try:
-        settings = settings_module.read(os.environ)
-        with stacks.claimed(layout):
-            return _run(stacks.Stack(layout, settings, say), background)
+        selection, settings = selections.read(os.environ), settings_module.read(os.environ)
+        try:
+            with claim.claimed(layout):
+                return _run(Stack(layout, settings, selection, say), background)
+        except claim.AlreadyRuns:
+            adding.add(layout, os.environ, say)
+            return 0
     except Interrupted:
         say("Stopped.")
         return 130
 
 
-def _run(stack: stacks.Stack, background: bool) -> int:
+def _run(stack: Stack, background: bool) -> int:
+    code = 130
     try:
-        stack.prepare()
         stack.start()
-        stack.wait_ready()
-        end = "make down stops it." if background else "Ctrl-C stops it."
-        say(READY.format(url=stack.settings.gateway_url, logs=stack.layout.logs, end=end))
+        code = 0
+        say(_ready(stack, "make down stops it." if background else "Ctrl-C stops it."))
         if background:
             _detach(stack.layout)
         stack.wait()
         raise LocalError(f"supervisord ended; its log is {stack.layout.log('supervisord')}")
     except Interrupted:
         say("Stopping ...")
-        return 0
+        return code
     finally:
         _on_stop_signals(signal.SIG_IGN)
         if stack.stop():
             say("Stopped; no process is left.")
+
+
+def _ready(stack: Stack, end: str) -> str:
+    services = ", ".join(stack.selection.services)
+    if programs.GATEWAY not in stack.selection.services:
+        return READY_WITHOUT_GATEWAY.format(services=services, logs=stack.layout.logs, end=end)
+    is_whole = stack.selection.services == selections.SERVICES
+    return READY.format(
+        url=stack.settings.gateway_url,
+        logs=stack.layout.logs,
+        next=REPLAY if is_whole else PART.format(services=services),
+        end=end,
+    )
 
 
 def _detach(layout: Layout) -> None:
@@ -85,12 +113,20 @@ def _detach(layout: Layout) -> None:
 
 
 def up(layout: Layout) -> int:
-    """Start the launcher in the background and show what it says until it is ready or has failed; the exit code."""
+    """Start the launcher in the background and show what it says until it is ready or has failed; the exit code.
+
+    When a stack runs, the services are added to it instead.
+    """
     child = subprocess.Popen(
         [sys.executable, "-m", "infrastructure.local", "run-in-background"],
-        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=ROOT,
+        env={**os.environ, "BIKE_COMPANY_HOME": str(layout.folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
     try:
         _on_stop_signals(_interrupt)
         assert child.stdout is not None
@@ -99,9 +135,9 @@ def up(layout: Layout) -> int:
     except Interrupted:
         child.terminate()
         child.wait()
-        say("Stopped; no process is left.")
+        say("Stopped.")
         return 130
     try:
-        return child.wait(0.5) or 1
+        return child.wait(0.5)
     except subprocess.TimeoutExpired:
         return 0  # it runs, and has let go of its output

@@ -1,15 +1,23 @@
 """The settings that the local stack takes from the environment, checked before anything is started."""
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infrastructure.local import files, ports
 from infrastructure.local.errors import LocalError
+from infrastructure.programs import GATEWAY
+from infrastructure.selection import short
 from shared import config, jwt
 
 DEFAULT_ADDRESS = "127.0.0.1:8000"
+# What the services themselves read, beside what says where broker, databases and gateway are.
+OF_SERVICES = (
+    "CORS_ORIGINS", "FARE_CURRENCY", "FARE_PER_MINUTE", "FARE_UNLOCK", "JWT_AUDIENCE", "JWT_ISSUER", "JWT_JWKS",
+    "LOG_LEVEL", "MAX_WORKERS", "POSITION_RETENTION_DAYS", "RATE_LIMIT", "RPC_TIMEOUT", "STARTUP_TIMEOUT",
+    "TRIP_TIMEOUT_HOURS", "TRUSTED_PROXIES",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,12 +38,16 @@ class Settings:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
+    def gateway_address(self) -> str:
+        """Where the gateway listens, as it reads it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
     def private_rabbitmq(self) -> bool:
         return self.amqp_uri is None
 
-    @property
-    def private_postgres(self) -> bool:
-        return self.bike_database_url is None or self.trip_database_url is None
+    def database_url(self, service: str) -> str | None:
+        return {"bike_service": self.bike_database_url, "trip_service": self.trip_database_url}[service]
 
 
 def read(environ: Mapping[str, str]) -> Settings:
@@ -54,6 +66,43 @@ def read(environ: Mapping[str, str]) -> Settings:
         host, port, given.get("AMQP_URI"), given.get("BIKE_DATABASE_URL"), given.get("TRIP_DATABASE_URL"),
         checked_secret(given["JWT_SECRET"], "JWT_SECRET") if "JWT_SECRET" in given else None,
     )  # fmt: skip
+
+
+def database_variable(service: str) -> str:
+    """The variable that holds the URL of the service's database."""
+    return f"{short(service).upper()}_DATABASE_URL"
+
+
+def of_services(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those of OF_SERVICES, and of OpenTelemetry's, that are set."""
+    return {name: value for name, value in environ.items() if name in OF_SERVICES or name.startswith("OTEL_")}
+
+
+def merged(running: Settings, services: Iterable[str], environ: Mapping[str, str]) -> Settings:
+    """The settings of a running stack, and what `environ` gives for services beside `services`, which run already.
+
+    Raises LocalError, naming the variable, for one that would be another than what runs has.
+    """
+    given, services = read(environ), set(services)
+    fixed = {"AMQP_URI": (given.amqp_uri, running.amqp_uri)}
+    for name in services & {"bike_service", "trip_service"}:
+        fixed[database_variable(name)] = (given.database_url(name), running.database_url(name))
+    if GATEWAY in services:
+        wanted_address = given.gateway_address if environ.get("GATEWAY_ADDRESS") else None
+        fixed["GATEWAY_ADDRESS"] = (wanted_address, running.gateway_address)
+        fixed["JWT_SECRET"] = (given.jwt_secret, running.jwt_secret)
+    for name, (new, old) in fixed.items():
+        if new is not None and new != old:
+            raise LocalError(f"{name} is another than the running stack has; make down stops that one.")
+    address_given = bool(environ.get("GATEWAY_ADDRESS"))
+    return replace(
+        running,
+        host=given.host if address_given else running.host,
+        port=given.port if address_given else running.port,
+        bike_database_url=given.bike_database_url or running.bike_database_url,
+        trip_database_url=given.trip_database_url or running.trip_database_url,
+        jwt_secret=given.jwt_secret or running.jwt_secret,
+    )
 
 
 def address(text: str) -> tuple[str, int]:

@@ -11,7 +11,7 @@ import pytest
 from marshmallow import fields
 from nameko.containers import ServiceContainer
 
-from shared import http_server
+from shared import http_server, listening
 from shared.config import ConfigurationError
 from shared.http import Answer, Call, http
 from shared.http_policy import HttpPolicy
@@ -326,5 +326,16 @@ def test_stopping_waits_no_longer_than_its_limit(container, server, connect, mon
 
 
 def test_a_taken_port_is_a_clear_error(server):
-    with pytest.raises(ConfigurationError, match="Another gateway may hold it"):
-        http_server.listen(server._sock.getsockname())
+    with pytest.raises(ConfigurationError, match=r"Another process may hold it.*GATEWAY_ADDRESS"):
+        listening.listen(server._sock.getsockname())
+
+
+def test_a_connection_just_made_is_served_though_the_server_stops(container, server, connect):
+    client = connect()
+    wait_until(lambda: bool(server._connections))
+    stopping = eventlet.spawn(container.stop)
+    wait_until(lambda: server.is_draining)
+    eventlet.sleep(0.1)  # the drain looks at its connections every 0.02 s
+    assert client.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+    assert client.is_closed()
+    stopping.wait()

@@ -4,7 +4,7 @@ import pytest
 from kombu import Exchange, Queue
 
 from shared.amqp import connection
-from shared.topology import TopologyMismatch, declare, durable_queue
+from shared.topology import TopologyMismatch, dead_letter_queue, declare, durable_queue
 from tests.conftest import unique_name
 
 EXCHANGE = Exchange("topology", type="topic", durable=True)
@@ -23,3 +23,15 @@ def test_a_queue_with_other_arguments_is_named(amqp_uri: str) -> None:
         declare(conn, [Queue(name, EXCHANGE, routing_key="key", durable=True)])
         with pytest.raises(TopologyMismatch, match=name):
             declare(conn, [durable_queue(name, EXCHANGE, ["key"])])
+
+
+def test_a_dead_letter_queue_without_the_limit_on_looks_is_used_as_it_is(amqp_uri: str) -> None:
+    """Its letters are worth more than its arguments; any other difference is an error as everywhere."""
+    limitless, short = (durable_queue(unique_name("queue"), EXCHANGE, ["key"]) for _ in range(2))
+    few = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000, "x-max-length": 5}
+    with connection(amqp_uri) as conn:
+        declare(conn, [Queue(f"{limitless.name}.dead", durable=True, queue_arguments={"x-queue-type": "quorum"})])
+        declare(conn, [dead_letter_queue(limitless), limitless])
+        declare(conn, [Queue(f"{short.name}.dead", durable=True, queue_arguments=few)])
+        with pytest.raises(TopologyMismatch, match=short.name):
+            declare(conn, [dead_letter_queue(short)])

@@ -2,6 +2,7 @@
 
 import sys
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from werkzeug.test import Client
@@ -94,6 +95,7 @@ class InlineContainer:
         except Exception:
             exc_info = sys.exc_info()
         handle_result(None, result, exc_info)
+        return SimpleNamespace(call_id_stack=[f"gateway_service.{entrypoint.method_name}.1"])
 
 
 CONTAINER = InlineContainer(GatewayService)
@@ -109,7 +111,7 @@ def gateway(
     service: Any = GatewayService()
     service.bike_rpc, service.trip_rpc = bikes or FakeService(), trips or FakeService()
     service.publisher = publisher or FakePublisher()
-    service.config = {"SETTINGS": Settings("127.0.0.1:0", HttpPolicy(), 3.0)}
+    service.config = {"SETTINGS": Settings("127.0.0.1:0", None, HttpPolicy(), 3.0)}
     CONTAINER.service, CONTAINER.contexts = service, []
     CONTAINER.server.policy = policy or HttpPolicy(verifier=Verifier.with_secret(SECRET))
     return Client(CONTAINER.app)

@@ -54,6 +54,8 @@ def test_everything_can_be_set():
         ("GATEWAY_ADDRESS", "127.0.0.1"),
         ("GATEWAY_ADDRESS", "127.0.0.1:70000"),
         ("GATEWAY_ADDRESS", "host:port"),
+        ("GATEWAY_SOCKET_FD", "-1"),
+        ("GATEWAY_SOCKET_FD", "tcp"),
         ("CORS_ORIGINS", "app.example"),
         ("CORS_ORIGINS", "https://app.example/path"),
         ("RATE_LIMIT", "many"),

@@ -20,7 +20,9 @@ def test_without_a_stack_there_are_no_variables(tmp_path):
 def test_folders_are_closed_to_others(tmp_path):
     layout = Layout(tmp_path / ".local")
     layout.make()
-    assert {path.stat().st_mode & 0o777 for path in (layout.folder, layout.logs, layout.pids)} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in (layout.folder, layout.logs, layout.pids, layout.supervisord)} == {
+        0o700
+    }
 
 
 def test_the_socket_of_a_deep_checkout_has_a_short_path(tmp_path, monkeypatch):

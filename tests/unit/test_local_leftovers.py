@@ -1,10 +1,13 @@
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from infrastructure.local import leash, leftovers, program
 from infrastructure.local.layout import Layout
+from infrastructure.local.process import leashed
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -41,3 +44,24 @@ def test_postgres_is_told_to_cut_its_connections():
 def test_an_unknown_program_is_refused():
     with pytest.raises(SystemExit, match=r"usage: .*bike_service"):
         program.main(["mysql"])
+
+
+def test_a_numbered_process_is_recorded_under_its_own_name(layout, monkeypatch):
+    monkeypatch.setenv("BIKE_COMPANY_HOME", str(layout.folder))
+    monkeypatch.setenv("SUPERVISOR_PROCESS_NAME", "bike_service_1")
+    executed = []
+    monkeypatch.setattr(program.os, "execvpe", lambda file, arguments, environment: executed.append(arguments))
+    monkeypatch.setattr(program.leash, "die_with_parent", lambda number: None)
+    program.main(["bike_service"])
+    assert [file.name for file in layout.pids.iterdir()] == ["bike_service_1"]
+    assert leftovers.alive(layout.pids / "bike_service_1") == os.getpid()
+    assert executed[0][1:] == ["-m", "shared.run", "bike_service"]
+
+
+def test_all_processes_of_a_service_that_were_left_are_ended(layout):
+    files = [layout.pids / f"bike_service_{number}" for number in range(2)]
+    children = [subprocess.Popen(leashed("SIGTERM", ["sleep", "600"], file)) for file in files]
+    eventually(lambda: all(leftovers.alive(file) for file in files))
+    assert leftovers.end_leftovers(layout) == ["bike_service_0", "bike_service_1"]
+    assert [child.wait(5) for child in children] == [-15, -15]
+    assert list(layout.pids.iterdir()) == []

@@ -29,7 +29,8 @@ def test_another_address_is_refused_with_an_example(text):
 
 def test_without_settings_all_parts_are_private():
     found = settings.read({"AMQP_URI": "", "JWT_SECRET": ""})
-    assert (found.private_postgres, found.private_rabbitmq) == (True, True)
+    assert (found.amqp_uri, found.bike_database_url, found.trip_database_url) == (None, None, None)
+    assert found.private_rabbitmq
     assert found.gateway_url == "http://127.0.0.1:8000"
     assert found.jwt_secret is None
 
@@ -43,13 +44,14 @@ def test_given_parts_replace_the_private_ones():
             "JWT_SECRET": SECRET,
         }
     )
-    assert (found.private_postgres, found.private_rabbitmq) == (False, False)
+    assert not found.private_rabbitmq
+    assert found.database_url("trip_service") == "postgresql://user@host/trips"
     assert found.jwt_secret == SECRET
 
 
 def test_one_given_database_leaves_the_other_private():
     found = settings.read({"BIKE_DATABASE_URL": "postgresql://user@host/bikes"})
-    assert found.private_postgres
+    assert found.database_url("trip_service") is None
     assert found.bike_database_url == "postgresql://user@host/bikes"
 
 

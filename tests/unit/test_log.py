@@ -2,6 +2,7 @@ import json
 import logging
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -11,6 +12,7 @@ from unittest.mock import Mock
 
 import eventlet
 import pytest
+from nameko.timer import Timer
 from sqlalchemy.exc import OperationalError
 
 from shared.errors import Conflict
@@ -137,3 +139,39 @@ def test_a_worker_without_a_request_does_not_inherit_the_last_one_s(lines: Any) 
     assert current_request_id() == "r-1"
     log.worker_setup(worker(None))
     assert current_request_id() is None
+
+
+def test_each_line_of_a_worker_has_the_calls_that_led_to_it(lines: Any) -> None:
+    WorkerLog().worker_setup(worker("r-1"))
+    logging.getLogger("work").warning("in the middle")
+    set_request_id("r-2")
+    logging.getLogger("work").warning("another request")
+    assert [(line["request_id"], line.get("call_id_stack")) for line in lines()] == [("r-1", ["a", "b"]), ("r-2", None)]
+
+
+def test_a_worker_log_without_a_line_of_its_own_still_names_the_request(lines: Any) -> None:
+    log, context = WorkerLog(line=False), worker("r-1")
+    log.worker_setup(context)
+    logging.getLogger("work").warning("in the middle")
+    log.worker_result(context, None, None)
+    assert [(line["message"], line["request_id"]) for line in lines()] == [("in the middle", "r-1")]
+
+
+def test_what_a_timer_does_belongs_together(lines: Any) -> None:
+    context = worker()
+    context.entrypoint, context.data = Timer(interval=1), {}
+    context.entrypoint.method_name = "reconcile"
+    log = WorkerLog()
+    log.worker_setup(context)
+    log.worker_result(context, None, None)
+    [line] = lines()
+    # Calls to other services take it from there.
+    assert line["request_id"] == context.data["request_id"]
+    assert uuid.UUID(line["request_id"])
+
+
+def test_one_of_several_processes_says_which(lines: Any) -> None:
+    with redirect_stdout(StringIO()) as stdout:
+        configure("bike_service", process=3)
+        logging.getLogger("work").warning("x")
+    assert json.loads(stdout.getvalue())["process"] == 3

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from shared import tracing, tracing_export, tracing_setup
+from shared import VERSION, tracing, tracing_export, tracing_setup
 from shared.config import ConfigurationError
 from shared.tracing_export import PatientExporter
-from shared.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,10 +117,6 @@ def test_the_resource_is_the_service_unless_the_operator_names_it() -> None:
     assert (name, version, namespace) == ("bike_service", VERSION, "fleet")
     assert len(instance) == 36
     assert in_a_process(code, {**named, "OTEL_SERVICE_NAME": "mine"}).startswith(f"mine {VERSION} fleet")
-
-
-def test_the_version_is_that_of_the_project() -> None:
-    assert f'\nversion = "{VERSION}"\n' in (ROOT / "pyproject.toml").read_text()
 
 
 class Broken(SpanExporter):

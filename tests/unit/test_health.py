@@ -3,7 +3,7 @@ import time
 import eventlet
 from nameko.exceptions import RemoteError
 
-from gateway_service import health
+from shared import health
 from shared.errors import DeadlineExceeded, Unavailable
 
 

@@ -1,0 +1,68 @@
+"""The private parts of a stack, and the variables by which its services and other tools reach them."""
+
+from infrastructure.local import settings as settings_module
+from infrastructure.local.composition import Composition
+from infrastructure.local.layout import Layout
+from infrastructure.local.postgres import Postgres
+from infrastructure.local.rabbitmq import RabbitMQ
+from infrastructure.programs import GATEWAY
+from infrastructure.selection import WITH_DATABASE
+
+
+class Parts:
+    """The checkout's own PostgreSQL and RabbitMQ, run by supervisord; each is used where no setting replaces it."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._postgres = Postgres(layout.postgres)
+        self._rabbitmq = RabbitMQ(layout.rabbitmq)
+
+    def prepare_postgres(self) -> None:
+        """Not while it runs. Raises LocalError."""
+        self._postgres.prepare(WITH_DATABASE)
+
+    def prepare_rabbitmq(self) -> None:
+        """Not while it runs. Raises LocalError."""
+        self._rabbitmq.prepare()
+
+    def make_databases(self, composition: Composition) -> bool:
+        """Make the databases of the chosen services; False when PostgreSQL does not take connections yet."""
+        names = composition.private_databases()
+        if names and not self._postgres.is_ready():
+            return False
+        for name in names:
+            self._postgres.create_database(name)
+        return True
+
+    def amqp_uri(self, composition: Composition) -> str:
+        return composition.settings.amqp_uri or self._rabbitmq.url
+
+    def environment(self, composition: Composition) -> dict[str, str]:
+        """What stack.env holds."""
+        variables = {}
+        if GATEWAY in composition.selection.services:
+            variables["GATEWAY_URL"] = composition.settings.gateway_url
+        variables["AMQP_URI"] = self.amqp_uri(composition)
+        for name in composition.selection.databases:
+            variables.update(self._database(composition, name))
+        if composition.private_databases():
+            variables["ADMIN_DATABASE_URL"] = self._postgres.admin_url
+        return {**variables, **composition.metrics_urls(), "JWT_SECRET": self._jwt_secret(composition)}
+
+    def service_environment(self, composition: Composition, name: str) -> dict[str, str]:
+        """What the processes of one service need to know of the others."""
+        variables = {"AMQP_URI": self.amqp_uri(composition)}
+        if name in WITH_DATABASE:
+            variables.update(self._database(composition, name))
+        if name == GATEWAY:
+            variables["GATEWAY_ADDRESS"] = composition.settings.gateway_address
+            variables["JWT_SECRET"] = self._jwt_secret(composition)
+        return variables
+
+    def _database(self, composition: Composition, name: str) -> dict[str, str]:
+        variable = settings_module.database_variable(name)
+        given = composition.settings.database_url(name)
+        return {variable: given or self._postgres.url(name, name)}
+
+    def _jwt_secret(self, composition: Composition) -> str:
+        return composition.settings.jwt_secret or settings_module.own_secret(self._layout.secret)
