@@ -22,6 +22,7 @@ calls = logging.getLogger("calls")
 
 # Each greenlet has a context of its own, so what is set in a worker stays in it.
 REQUEST_ID = "request_id"
+REQUEST_IDS = "request_ids"
 
 
 def current_request_id() -> str | None:
@@ -113,6 +114,8 @@ class WorkerLog(DependencyProvider):
                 "outcome": "ok" if error is None else type(error).__name__,
                 "duration_ms": None if started is None else round((time.monotonic() - started) * 1000, 1),
                 "call_id_stack": worker_ctx.call_id_stack,
+                # Of calls that came together (`shared.rpc_batch`).
+                **({REQUEST_IDS: worker_ctx.data[REQUEST_IDS]} if REQUEST_IDS in worker_ctx.data else {}),
             },
             exc_info=exc_info if defect else None,
         )

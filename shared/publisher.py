@@ -3,137 +3,34 @@
 Nameko's publisher builds a connection object per message, waits for each confirm with a channel of its own, and
 waits for ever on a broker that is silent. Here a writer greenlet sends and a reader greenlet settles, so many
 callers share one channel, each with its own time limit; a caller that gives up never leaves half a frame behind.
-
-Confirms and returns: RabbitMQ, "Consumer Acknowledgements and Publisher Confirms"; AMQP 0-9-1, `basic.return`.
+Requests and their replies travel on the same connection, without confirms: their deadline covers their loss.
 """
 
 import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from itertools import takewhile
+from collections.abc import Mapping
 from typing import Any
 
 import amqp
 import amqp.serialization
 import eventlet
-from eventlet.event import Event
 from eventlet.queue import Empty, LightQueue
 from nameko.extensions import DependencyProvider, SharedExtension
 
 from shared import publisher_metrics as metrics
-from shared.amqp import HEARTBEAT, connection
-from shared.errors import Unavailable
+from shared.broker_link import DIRECT_REPLY, Link, Outgoing, Request, Unroutable
+from shared.errors import DeadlineExceeded, Unavailable
 
 log = logging.getLogger(__name__)
 
 MAX_BACKOFF = 2.0
 CONNECT_LIMIT_S = 10
+STOP_LIMIT_S = 0.5
 MAX_HEADERS = 65_536
 PERSISTENT, TRANSIENT = 2, 1
 JSON = "application/json"
-
-
-class Unroutable(Unavailable):
-    """No queue took the message."""
-
-
-class _Outgoing:
-    """A message on its way; `settled` is sent None once confirmed, or an exception."""
-
-    __slots__ = ("abandoned", "exchange", "mandatory", "message", "returned", "routing_key", "settled")
-
-    def __init__(self, message: amqp.Message, exchange: str, routing_key: str, mandatory: bool) -> None:
-        self.message, self.exchange, self.routing_key, self.mandatory = message, exchange, routing_key, mandatory
-        self.settled = Event()
-        self.abandoned = self.returned = False
-
-    def settle(self, error: Exception | None = None) -> None:
-        if self.settled.ready():
-            return
-        if error is None and self.returned:
-            error = Unroutable(f"Nothing takes messages for {self.routing_key}.")
-        if error is None:
-            self.settled.send(None)
-        else:
-            self.settled.send_exception(error)
-
-
-class _Link:
-    """One established connection: its channel, and what it has sent that is not confirmed yet."""
-
-    def __init__(self, uri: str) -> None:
-        self._connection = connection(uri)
-        self._transport = self._connection.connect()
-        # py-amqp reads from the socket before each publish if this is set; only the reader may read here.
-        self._transport.client_properties["capabilities"]["connection.blocked"] = False
-        self._channel = self._transport.channel()
-        self._channel.confirm_select()
-        self._channel.events["basic_ack"].add(self._on_ack)
-        self._channel.events["basic_nack"].add(self._on_nack)
-        self._channel.events["basic_return"].add(self._on_return)
-        self.unconfirmed: dict[int, _Outgoing] = {}
-        self._by_id: dict[str, _Outgoing] = {}
-        self._tag = 0
-        self.broken: Exception | None = None
-
-    def send(self, item: _Outgoing) -> None:
-        self._tag += 1
-        self.unconfirmed[self._tag] = item
-        self._by_id[item.message.properties["message_id"]] = item
-        self._channel.basic_publish(
-            item.message, exchange=item.exchange, routing_key=item.routing_key, mandatory=item.mandatory
-        )
-
-    def send_heartbeat(self) -> None:
-        self._transport.heartbeat_tick()
-
-    def read(self) -> None:
-        """Settle what the broker confirms, until the connection is lost (raises one of BROKER_ERRORS)."""
-        received, since = self._transport.bytes_recv, time.monotonic()
-        while True:
-            with contextlib.suppress(TimeoutError):
-                self._transport.drain_events(timeout=1)
-            if self.broken is not None:
-                raise ConnectionError("a message could not be sent") from self.broken
-            if self._transport.bytes_recv != received:
-                received, since = self._transport.bytes_recv, time.monotonic()
-            elif time.monotonic() - since > 2 * HEARTBEAT:
-                raise ConnectionError("the broker has gone silent")
-
-    def close(self, error: Exception) -> None:
-        metrics.LOST.inc(len(self.unconfirmed))
-        for item in self.unconfirmed.values():
-            item.settle(error)
-        self.unconfirmed.clear()
-        self._by_id.clear()
-        # Closing politely would wait for a broker that may be gone.
-        self._transport.collect()
-
-    def _take(self, tag: int, multiple: bool) -> Iterable[_Outgoing]:
-        # Tags are sent, and so kept, in ascending order.
-        tags = list(takewhile(lambda sent: sent <= tag, self.unconfirmed)) if multiple else [tag]
-        for each in tags:
-            item = self.unconfirmed.pop(each, None)
-            if item is not None:
-                self._by_id.pop(item.message.properties["message_id"], None)
-                yield item
-
-    def _on_ack(self, tag: int, multiple: bool) -> None:
-        for item in self._take(tag, multiple):
-            item.settle()
-
-    def _on_nack(self, tag: int, multiple: bool, requeue: bool = False) -> None:
-        for item in self._take(tag, multiple):
-            metrics.REFUSED.inc()
-            item.settle(Unavailable("The broker refused the message.", {"retry_after": 1}))
-
-    def _on_return(self, exc: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:
-        # The return of a message always precedes its confirm.
-        item = self._by_id.get(message.properties.get("message_id", ""))
-        if item is not None:
-            item.returned = True
 
 
 class ConfirmingPublisher:
@@ -147,7 +44,7 @@ class ConfirmingPublisher:
         self._outgoing: LightQueue = LightQueue()
         self._main: Any = None
         self._connected = False
-        self._link: _Link | None = None
+        self._link: Link | None = None
 
     def start(self) -> None:
         if self._main is None:
@@ -156,6 +53,13 @@ class ConfirmingPublisher:
             self._main = eventlet.spawn(self._run)
 
     def stop(self) -> None:
+        """End, once what was handed over before has reached a broker that is there."""
+        if self._connected:
+            with contextlib.suppress(Unavailable):
+                self.check(STOP_LIMIT_S)
+        self.kill()
+
+    def kill(self) -> None:
         if self._main is not None:
             self._main.kill()
             self._main = None
@@ -168,6 +72,10 @@ class ConfirmingPublisher:
         """Messages that are not confirmed yet, those included that are not sent yet."""
         link = self._link
         return self._outgoing.qsize() + (len(link.unconfirmed) if link is not None else 0)
+
+    def awaited(self) -> int:
+        """Requests whose reply is waited for."""
+        return len(self._link.requests) if self._link is not None else 0
 
     def check(self, timeout: float = 1.0) -> None:
         """One round trip to the broker; raises Unavailable when it does not answer in `timeout` seconds."""
@@ -214,7 +122,7 @@ class ConfirmingPublisher:
             "expiration": None if expiration_ms is None else str(expiration_ms),
         }
         present = {name: value for name, value in properties.items() if value is not None}
-        item = _Outgoing(amqp.Message(body, **present), exchange, routing_key, mandatory)
+        item = Outgoing(amqp.Message(body, **present), exchange, routing_key, mandatory)
         self._outgoing.put(item)
         with eventlet.Timeout(max(timeout, 0), False):
             item.settled.wait()
@@ -223,15 +131,64 @@ class ConfirmingPublisher:
         metrics.TIMED_OUT.inc()
         raise Unavailable("The broker did not confirm in time.", {"retry_after": 2})
 
+    def request(
+        self, exchange: str, routing_key: str, body: bytes, *, headers: Mapping[str, Any], timeout: float
+    ) -> bytes:
+        """Send a request and return the body of its reply.
+
+        It is lost with the connection, and dropped by the broker when nobody has begun it within `timeout` seconds.
+        Raises Unroutable when no queue took it, Unavailable when the broker is away or silent, DeadlineExceeded when
+        no reply came in time.
+        """
+        _check_headers(headers)
+        correlation_id, sent_at = str(uuid.uuid4()), time.monotonic()
+        message = amqp.Message(
+            body,
+            content_type=JSON,
+            content_encoding="utf-8",
+            delivery_mode=TRANSIENT,
+            application_headers=dict(headers),
+            correlation_id=correlation_id,
+            reply_to=DIRECT_REPLY,
+            expiration=str(max(int(timeout * 1000), 1)),
+        )
+        item = Request(message, exchange, routing_key, correlation_id)
+        self._outgoing.put(item)
+        try:
+            return self._await_reply(item, sent_at, timeout)
+        finally:
+            item.abandoned = True
+            if self._link is not None:
+                self._link.requests.pop(correlation_id, None)
+
+    def _await_reply(self, item: Request, sent_at: float, timeout: float) -> bytes:
+        with eventlet.Timeout(timeout / 2, False):
+            return bytes(item.settled.wait())
+        # Whatever comes back, a return or a confirm, shows that the broker is there and the service is slow.
+        probe = amqp.Message(b"", delivery_mode=TRANSIENT, message_id=str(uuid.uuid4()))
+        self._outgoing.put(Outgoing(probe, "", f"check.{uuid.uuid4()}", mandatory=True))
+        with eventlet.Timeout(timeout / 2, False):
+            return bytes(item.settled.wait())
+        if self._link is None or self._link.received_at < sent_at:
+            metrics.TIMED_OUT.inc()
+            raise Unavailable("The broker did not answer in time.", {"retry_after": 2})
+        raise DeadlineExceeded("No reply came in time.")
+
+    def reply(self, exchange: str, routing_key: str, body: bytes, correlation_id: str | None) -> None:
+        """Send the reply to a request; nothing says whether it arrives, but its caller's deadline."""
+        properties = {"correlation_id": correlation_id} if correlation_id is not None else {}
+        message = amqp.Message(body, content_type=JSON, content_encoding="utf-8", delivery_mode=TRANSIENT, **properties)
+        self._outgoing.put(Request(message, exchange, routing_key, None))
+
     def _run(self) -> None:
         backoff = 0.1
-        link: _Link | None = None
+        link: Link | None = None
         try:
             while True:
                 error: Exception = ConnectionError("never connected")
                 try:
                     with eventlet.Timeout(CONNECT_LIMIT_S, ConnectionError("the broker has gone silent")):
-                        link = _Link(self._uri)
+                        link = Link(self._uri)
                     self._link, self._connected, backoff = link, True, 0.1
                     metrics.CONNECTIONS.inc()
                     log.info("publisher connected")
@@ -248,14 +205,14 @@ class ConfirmingPublisher:
             self._connected = False
             self._fail_all(link)
 
-    def _serve(self, link: _Link) -> None:
+    def _serve(self, link: Link) -> None:
         writer = eventlet.spawn(self._write, link)
         try:
             link.read()
         finally:
             writer.kill()
 
-    def _write(self, link: _Link) -> None:
+    def _write(self, link: Link) -> None:
         try:
             while True:
                 try:
@@ -269,7 +226,7 @@ class ConfirmingPublisher:
             # Whatever it was: tags and confirms may not agree any more, so the reader ends this link.
             link.broken = error
 
-    def _fail_all(self, link: _Link | None) -> None:
+    def _fail_all(self, link: Link | None) -> None:
         error = _away(None)
         if link is not None:
             link.close(error)
@@ -307,12 +264,24 @@ class SharedPublisher(SharedExtension):
         if self.core is not None:
             self.core.stop()
 
-    kill = stop
+    def kill(self) -> None:
+        if self.core is not None:
+            self.core.kill()
 
     def publish(self, exchange: str, routing_key: str, body: bytes, **options: Any) -> None:
         """See `ConfirmingPublisher.publish`."""
         assert self.core is not None, "set up before use"
         self.core.publish(exchange, routing_key, body, **options)
+
+    def request(self, exchange: str, routing_key: str, body: bytes, **options: Any) -> bytes:
+        """See `ConfirmingPublisher.request`."""
+        assert self.core is not None, "set up before use"
+        return self.core.request(exchange, routing_key, body, **options)
+
+    def reply(self, exchange: str, routing_key: str, body: bytes, correlation_id: str | None) -> None:
+        """See `ConfirmingPublisher.reply`."""
+        assert self.core is not None, "set up before use"
+        self.core.reply(exchange, routing_key, body, correlation_id)
 
 
 class Publisher(DependencyProvider):

@@ -6,7 +6,8 @@ Speaks Nameko's own protocol, so stock clients (the nameko shell, ClusterRpcProx
 - The queue deletes itself with its last consumer, so a call to an absent service is unroutable at once instead
   of waiting in a queue and running stale when the service comes back.
 - An outage of the broker or a database reaches the caller as `Unavailable`, never as a defect.
-- A reply that cannot be sent is logged; Nameko's kills the container.
+- A reply is sent without waiting for a confirm: its caller's deadline covers its loss. With Nameko one that cannot be
+  sent kills the container.
 """
 
 import json
@@ -32,6 +33,7 @@ from nameko.rpc import Rpc as NamekoRpc
 from nameko.rpc import RpcConsumer as NamekoRpcConsumer
 
 from shared import call_context, rpc_metrics
+from shared.broker_link import DIRECT_REPLY
 from shared.consumers import QueueConsumer
 from shared.errors import DomainError, Unavailable
 from shared.metrics import DEFECT, outcome_of
@@ -43,7 +45,6 @@ log = logging.getLogger(__name__)
 
 # A queue that outlived its broker's restart without its service is gone after this.
 ORPHAN_EXPIRES_MS = 10_000
-REPLY_TIMEOUT_S = 3.0
 # What is wrong with a request before any method runs.
 REFUSALS = (MalformedRequest, MethodNotFound, IncorrectSignature)
 
@@ -95,18 +96,10 @@ class RpcConsumer(NamekoRpcConsumer):
         return result, exc_info
 
     def _reply(self, message: Message, reply_to: str, payload: bytes) -> None:
-        try:
-            self.publisher.publish(
-                get_rpc_exchange(self.container.config).name,
-                reply_to,
-                payload,
-                persistent=False,
-                mandatory=False,
-                correlation_id=message.properties.get("correlation_id"),
-                timeout=REPLY_TIMEOUT_S,
-            )
-        except Unavailable as error:
-            log.warning("a reply could not be sent; its caller will run into its deadline: %s", error)
+        # A stock client has a reply queue, bound to Nameko's exchange; ours takes replies directly.
+        direct = reply_to.startswith(DIRECT_REPLY)
+        exchange = "" if direct else get_rpc_exchange(self.container.config).name
+        self.publisher.reply(exchange, reply_to, payload, message.properties.get("correlation_id"))
 
 
 def _payload(result: Any, exc_info: Any) -> bytes:

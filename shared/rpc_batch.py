@@ -21,15 +21,17 @@ from kombu.message import Message
 from nameko.exceptions import deserialize, serialize
 
 from shared.errors import DeadlineExceeded, DomainError
-from shared.log import REQUEST_ID
+from shared.log import REQUEST_ID, REQUEST_IDS
 from shared.rpc import Rpc
-from shared.rpc_proxy import DEFAULT_TIMEOUT_S, RpcProxy
+from shared.rpc_proxy import RpcClient
 
 MAX_CALLS = 100
 # Two: while one is worked on, the next is on its way.
 IN_FLIGHT = 2
-# Headers of a batch, by call: Unix times, and ids for the log.
-DEADLINES, REQUEST_IDS = "deadlines", "request_ids"
+# In a header of the batch, by call; the ids of the requests, for the log, are in another.
+DEADLINES = "deadlines"
+# Of a message that is worked on: the places of the calls that came too late.
+LATE = "late_calls"
 
 Outcome = dict[str, Any]
 """`{"result": ..., "error": ...}` of one call; `error` as Nameko serialises exceptions, or None."""
@@ -46,15 +48,15 @@ class _Pending:
         self.abandoned = False
 
 
-class BatchProxy(RpcProxy):
+class BatchProxy(RpcClient):
     """Injects a callable: `call(timeout, **arguments)` is one call of `target_service`'s `rpc_many` method `method`.
 
-    It returns the call's own result or raises its own error, as a call through RpcProxy does. What fails a whole
+    It returns the call's own result or raises its own error, as one through RpcProxy does. What fails a whole
     message (nobody there, no reply in time) fails the calls in it.
     """
 
     def __init__(self, target_service: str, method: str, max_calls: int = MAX_CALLS) -> None:
-        super().__init__(target_service, DEFAULT_TIMEOUT_S)
+        super().__init__(target_service)
         self.method, self.max_calls = method, max_calls
         self._waiting: deque[_Pending] = deque()
         self._in_flight = 0
@@ -140,8 +142,8 @@ class RpcMany(Rpc):
         )
         if isinstance(calls, list) and isinstance(deadlines, list) and len(deadlines) == len(calls):
             now = time.time()
-            message.late_calls = [index for index, deadline in enumerate(deadlines) if _is_past(deadline, now)]
-            body["args"][0] = [call for index, call in enumerate(calls) if index not in message.late_calls]
+            message.properties[LATE] = [index for index, deadline in enumerate(deadlines) if _is_past(deadline, now)]
+            body["args"][0] = [call for index, call in enumerate(calls) if index not in message.properties[LATE]]
         super().handle_message(body, message)
 
     def handle_result(self, message: Message, worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
@@ -155,7 +157,7 @@ class RpcMany(Rpc):
 
     def _outcomes(self, message: Message, results: Any) -> list[Outcome]:
         outcomes = [_outcome(each) for each in results]
-        for index in getattr(message, "late_calls", ()):
+        for index in message.properties.get(LATE, ()):
             outcomes.insert(index, _outcome(DeadlineExceeded("The call came too late.")))
         return outcomes
 

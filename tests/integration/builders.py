@@ -20,6 +20,7 @@ from bike_service.service import BikeService
 from shared.batch import Delivery
 from shared.fields import Point, format_time
 from shared.positions import FLEET_KEY
+from shared.publisher import SharedPublisher
 from shared.rpc_proxy import RpcProxy, ServiceProxy
 from trip_service import operations
 from trip_service.domain import Tariff
@@ -180,3 +181,10 @@ def store(database_url: str, *positions: Json) -> None:
     """Take one message of positions, as trip_service does."""
     message = Delivery(json.dumps({"positions": positions}).encode(), FLEET_KEY)
     assert operations.take_positions(partial(transaction, database_url), [message]) == []
+
+
+def awaited(container: ServiceContainer) -> int:
+    """Calls of the container whose reply is waited for."""
+    core = get_extension(container, SharedPublisher).core
+    assert core is not None
+    return core.awaited()

@@ -193,7 +193,7 @@ def test_a_silent_broker_is_unavailable_at_the_time_limit_and_not_later(
 def test_a_connection_that_stays_silent_is_replaced(
     monkeypatch: pytest.MonkeyPatch, proxy: tuple[TcpProxy, str], fragile: ConfirmingPublisher
 ) -> None:
-    monkeypatch.setattr("shared.publisher.HEARTBEAT", 0.5)
+    monkeypatch.setattr("shared.broker_link.HEARTBEAT", 0.5)
     proxy[0].pause()
     eventually(lambda: not fragile.is_connected(), timeout=5)
     proxy[0].cut()

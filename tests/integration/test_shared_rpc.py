@@ -13,11 +13,11 @@ from nameko.containers import ServiceContainer, WorkerContext
 from nameko.exceptions import IncorrectSignature, MethodNotFound, RemoteError
 from nameko.rpc import rpc as stock_rpc
 from nameko.standalone.rpc import ClusterRpcProxy
-from nameko.testing.utils import DummyProvider, get_extension
+from nameko.testing.utils import DummyProvider
 
 from shared.errors import DomainError, Unavailable
 from shared.rpc import rpc
-from shared.rpc_proxy import ReplyListener, ServiceProxy
+from shared.rpc_proxy import ServiceProxy
 from tests.conftest import unique_name
 from tests.integration import builders
 from tests.integration.broker import Broker
@@ -236,4 +236,4 @@ def test_stock_clients_call_each_method_plainly(rpc: Any, callee: ServiceContain
 def test_many_calls_at_once_each_get_their_own_answer(within: Within, caller: ServiceContainer) -> None:
     pool = eventlet.GreenPool(200)
     assert list(pool.imap(lambda number: within().two(number, 0), range(300))) == list(range(300))
-    assert not get_extension(caller, ReplyListener)._expected
+    assert builders.awaited(caller) == 0

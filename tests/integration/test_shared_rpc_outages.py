@@ -7,14 +7,13 @@ from typing import Any
 import eventlet
 import pytest
 from nameko.containers import ServiceContainer
-from nameko.testing.utils import get_extension
 from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase
 
 from shared.database import Database
 from shared.errors import DeadlineExceeded, Unavailable
 from shared.rpc import rpc
-from shared.rpc_proxy import ReplyListener, RpcProxy, ServiceProxy
+from shared.rpc_proxy import RpcProxy, ServiceProxy
 from tests.conftest import PrivateParts, unique_name
 from tests.integration import builders
 from tests.integration.conftest import as_sqlalchemy
@@ -94,7 +93,7 @@ def callee(
     yield builders.proxy_within(caller_link[1])
     for _, container in (callee_link, caller_link):
         assert not container._died.ready()
-    assert not get_extension(caller_link[1], ReplyListener)._expected
+    assert builders.awaited(caller_link[1]) == 0
 
 
 def outcome(call: Any, *arguments: Any) -> tuple[Any, float]:
