@@ -1,0 +1,50 @@
+"""Riders that start and end trips, each with bikes of their own."""
+
+import datetime as dt
+from collections.abc import Callable
+
+from benchmarks import checks, fleet, wrk
+from benchmarks.bench import Bench
+from benchmarks.measure import Contender, Sample
+from benchmarks.stacks import Stack
+from benchmarks.wrk import Load
+from shared import jwt
+
+# A bike comes again after so many rides of its rider: it may take a second until it can be rented again.
+BIKES_EACH = 40
+
+
+def bikes_for(riders: int, runs: int) -> int:
+    """How large a fleet has to be."""
+    return riders * BIKES_EACH * runs
+
+
+def riders(bench: Bench, name: str, stack: Stack, count: int) -> Contender:
+    """So many riders over as many connections, other riders and bikes in each run; a unit is one request.
+
+    Those that were on the way when a run ended ride on, since nobody knows their trips.
+    """
+    book = bench.file()
+    next_run = _counter()
+
+    def run(seconds: float) -> Sample:
+        number = next_run()
+        data = bench.file([_line(bench.secret, number * count + rider) for rider in range(count)])
+        variables = {"BENCH_DATA": str(data), "BENCH_BOOK": str(book)}
+        sample = wrk.run([Load("rides", stack.url, variables, count)], seconds)
+        checks.check_rides(stack.ground, book, count * (number + 1))
+        return sample
+
+    return Contender(name, run, bench.groups(stack))
+
+
+def _line(secret: str, rider: int) -> str:
+    subject = f"rider-{rider}"
+    token = jwt.mint(secret, jwt.RIDER, subject, dt.timedelta(hours=24))
+    bikes = [fleet.bike_id(rider * BIKES_EACH + number) for number in range(BIKES_EACH)]
+    return " ".join([subject, token, *bikes])
+
+
+def _counter() -> Callable[[], int]:
+    numbers = iter(range(1_000_000))
+    return lambda: next(numbers)
