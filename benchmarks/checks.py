@@ -46,7 +46,6 @@ def wait_stored(ground: Ground, positions: Sequence[Position]) -> None:
     finally:
         bikes.close()
         trips.close()
-    check_no_dead_letters(ground)
 
 
 COUNT_POSITIONS = "SELECT count(*) FROM positions WHERE recorded_at BETWEEN %s AND %s"
@@ -109,7 +108,6 @@ def wait_counted(ground: Ground, first: float, last: float, accepted: int, at_mo
         waiting.wait_until("bikes at their newest positions", lambda: _all_at(bikes, newest), LIMIT_S)
     finally:
         bikes.close()
-    check_no_dead_letters(ground)
 
 
 NEWEST = "SELECT bike_id, max(recorded_at) AS time FROM positions WHERE recorded_at BETWEEN %s AND %s GROUP BY bike_id"

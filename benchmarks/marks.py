@@ -24,4 +24,8 @@ class Mark:
 
     def __str__(self) -> str:
         bounds = (("≥", self.at_least), ("≤", self.at_most), (">", self.more_than), ("<", self.less_than))
-        return " ".join(f"{sign} {bound:,.4g}" for sign, bound in bounds if bound is not None)
+        return " ".join(f"{sign} {_number(bound)}" for sign, bound in bounds if bound is not None)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

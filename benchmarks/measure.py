@@ -21,12 +21,23 @@ class Sample:
 class Contender:
     """`run` works for about so many seconds, and raises BenchmarkError when an answer is wrong.
 
-    `groups`: the processes whose cost counts, asked for before each run.
+    `groups`: the processes whose cost counts, asked for before each run. What `prepare` (for so many seconds of a
+    run) and `check` do, before and after each run, costs nobody anything; `check` raises BenchmarkError, too.
     """
 
     name: str
     run: Callable[[float], Sample]
     groups: Callable[[], Groups]
+    prepare: Callable[[float], None] = lambda seconds: None
+    check: Callable[[], None] = lambda: None
+
+    def run_once(self, seconds: float) -> tuple[Sample, Usage]:
+        """Prepare, run, check."""
+        self.prepare(seconds)
+        with usage.measured(self.groups()) as used:
+            sample = self.run(seconds)
+        self.check()
+        return sample, used
 
 
 @dataclass(frozen=True)
@@ -50,13 +61,11 @@ class Measurement:
 def alternate(contenders: Sequence[Contender], rounds: int, seconds: float, warm_up_s: float) -> list[Measurement]:
     """Warm each up, then run them in turns (A B A B), so that a change of the machine's mood meets all alike."""
     for contender in contenders:
-        contender.run(warm_up_s)
+        contender.run_once(warm_up_s)
     runs: list[list[tuple[Sample, Usage]]] = [[] for _ in contenders]
     for _ in range(rounds):
         for contender, own in zip(contenders, runs, strict=True):
-            with usage.measured(contender.groups()) as used:
-                sample = contender.run(seconds)
-            own.append((sample, used))
+            own.append(contender.run_once(seconds))
     return [merge(contender.name, own) for contender, own in zip(contenders, runs, strict=True)]
 
 

@@ -11,15 +11,15 @@ from benchmarks.limits import copying
 from benchmarks.measure import Contender, Sample
 from benchmarks.parts import Ground
 from benchmarks.stacks import Stack
-from benchmarks.telemetry import Reports
+from benchmarks.telemetry import Position, Reports
 from shared import jwt
 from shared.positions import EXCHANGE, bike_key
 
 BATCH, BATCH_CONNECTIONS = 500, 4
 # More than can be taken in: the clock ends the run, not the supply.
 MOST_PER_S = 50_000
-# The first run of messages that are published one by one; later ones are as many as its rate lets expect.
-FIRST, MOST = 1000, 200_000
+# Messages of the first run that are published one by one; later ones are as many as its rate lets expect.
+FIRST_PER_S, LEAST, MOST = 500, 100, 200_000
 
 
 def batches(bench: Bench, name: str, stack: Stack, reports: Reports) -> Contender:
@@ -27,9 +27,14 @@ def batches(bench: Bench, name: str, stack: Stack, reports: Reports) -> Contende
     token = jwt.mint(bench.secret, jwt.OPERATOR, "benchmark", dt.timedelta(hours=24))
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
+    supply: list[list[Position]] = []
+    bodies: list[bytes] = []
+
+    def prepare(seconds: float) -> None:
+        supply[:] = [reports.take(BATCH) for _ in range(int(MOST_PER_S * seconds) // BATCH)]
+        bodies[:] = [telemetry.message(batch) for batch in supply]
+
     def run(seconds: float) -> Sample:
-        supply = [reports.take(BATCH) for _ in range(int(MOST_PER_S * seconds) // BATCH)]
-        bodies = [telemetry.message(batch) for batch in supply]
         started = time.monotonic()
         posted = http_load.post_all(stack.url, "/v1/positions", headers, bodies, BATCH_CONNECTIONS, seconds, status=202)
         # Bodies are taken in their order, and what was begun was finished.
@@ -45,32 +50,41 @@ def batches(bench: Bench, name: str, stack: Stack, reports: Reports) -> Contende
             figures.percentile(milliseconds, 99),
         )
 
-    return Contender(name, run, bench.groups(stack))
+    return Contender(name, run, bench.groups(stack), prepare, lambda: checks.check_no_dead_letters(stack.ground))
 
 
 def copies(bench: Bench, name: str, ground: Ground, reports: Reports) -> Contender:
-    """COPY of as many rows as the batches have had time for, into the same table."""
+    """COPY of rows like those of the batches, into the same table."""
+    rows: list[Position] = []
+
+    def prepare(seconds: float) -> None:
+        rows[:] = reports.take(int(MOST_PER_S * seconds))
 
     def run(seconds: float) -> Sample:
-        rows = reports.take(int(MOST_PER_S * seconds))
         connection = ground.trips()
         try:
             return Sample(len(rows), copying.copy(connection, rows))
         finally:
             connection.close()
 
-    return Contender(name, run, lambda: bench.parts.groups)
+    return Contender(name, run, lambda: bench.parts.groups, prepare)
 
 
 def messages(bench: Bench, name: str, stack: Stack, reports: Reports) -> Contender:
     """One position in each AMQP message, confirmed by the broker."""
     rates: list[float] = []
+    positions: list[Position] = []
+    encoded: list[bytes] = []
+
+    def prepare(seconds: float) -> None:
+        expected = rates[-1] if rates else FIRST_PER_S
+        positions[:] = reports.take(int(min(max(expected * seconds, LEAST), MOST)))
+        now = int(time.time())
+        encoded[:] = [
+            frames(EXCHANGE.name, bike_key(each.bike_id), telemetry.message([each]), now) for each in positions
+        ]
 
     def run(seconds: float) -> Sample:
-        count = int(min(rates[-1] * seconds, MOST)) if rates else int(FIRST * seconds)
-        positions = reports.take(max(count, 100))
-        now = int(time.time())
-        encoded = [frames(EXCHANGE.name, bike_key(each.bike_id), telemetry.message([each]), now) for each in positions]
         started = time.monotonic()
         with Publisher(stack.ground.amqp_uri) as broker:
             broker.publish_all(encoded)
@@ -79,4 +93,4 @@ def messages(bench: Bench, name: str, stack: Stack, reports: Reports) -> Contend
         rates.append(len(positions) / taken)
         return Sample(len(positions), taken)
 
-    return Contender(name, run, bench.groups(stack))
+    return Contender(name, run, bench.groups(stack), prepare, lambda: checks.check_no_dead_letters(stack.ground))

@@ -1,7 +1,6 @@
 """Riders that start and end trips, each with bikes of their own."""
 
 import datetime as dt
-from collections.abc import Callable
 
 from benchmarks import checks, fleet, wrk
 from benchmarks.bench import Bench
@@ -25,17 +24,21 @@ def riders(bench: Bench, name: str, stack: Stack, count: int) -> Contender:
     Those that were on the way when a run ended ride on, since nobody knows their trips.
     """
     book = bench.file()
-    next_run = _counter()
+
+    loads: list[Load] = []
+
+    def prepare(seconds: float) -> None:
+        first = len(loads) * count
+        data = bench.file([_line(bench.secret, first + rider) for rider in range(count)])
+        loads.append(Load("rides", stack.url, {"BENCH_DATA": str(data), "BENCH_BOOK": str(book)}, count))
 
     def run(seconds: float) -> Sample:
-        number = next_run()
-        data = bench.file([_line(bench.secret, number * count + rider) for rider in range(count)])
-        variables = {"BENCH_DATA": str(data), "BENCH_BOOK": str(book)}
-        sample = wrk.run([Load("rides", stack.url, variables, count)], seconds)
-        checks.check_rides(stack.ground, book, count * (number + 1))
-        return sample
+        return wrk.run(loads[-1:], seconds)
 
-    return Contender(name, run, bench.groups(stack))
+    def check() -> None:
+        checks.check_rides(stack.ground, book, count * len(loads))
+
+    return Contender(name, run, bench.groups(stack), prepare, check)
 
 
 def _line(secret: str, rider: int) -> str:
@@ -43,8 +46,3 @@ def _line(secret: str, rider: int) -> str:
     token = jwt.mint(secret, jwt.RIDER, subject, dt.timedelta(hours=24))
     bikes = [fleet.bike_id(rider * BIKES_EACH + number) for number in range(BIKES_EACH)]
     return " ".join([subject, token, *bikes])
-
-
-def _counter() -> Callable[[], int]:
-    numbers = iter(range(1_000_000))
-    return lambda: next(numbers)

@@ -1,5 +1,6 @@
 """Events of ended trips out of trip_service's outbox, until bike_service has handled them and the bikes are free."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ CHECK_OUT = """
     WHERE id IN (SELECT id FROM bikes WHERE status = 'available' LIMIT %s)
     RETURNING trip_id::text, id::text
 """
+IN_USE = "SELECT count(*) FROM bikes WHERE status = 'in_use'"
 TRIP = {
     "rider_id": "benchmark",
     "status": "ended",
@@ -49,38 +51,30 @@ RECORD = """
 def contender(bench: Bench, name: str, stack: Stack, send: Callable[[Stack, list[dict[str, Any]]], None]) -> Contender:
     """`send` has the stack publish an event for each trip."""
     rates: list[float] = []
+    trips: list[dict[str, Any]] = []
+
+    def prepare(seconds: float) -> None:
+        count = int(min(max((rates[-1] if rates else FIRST_PER_S) * seconds, 1), BIKES))
+        with contextlib.closing(stack.ground.bikes()) as connection, connection.cursor() as cursor:
+            cursor.execute(CHECK_OUT, (count,))
+            trips[:] = [{"id": trip, "bike_id": bike, **TRIP} for trip, bike in cursor]
 
     def run(seconds: float) -> Sample:
-        count = min(int((rates[-1] if rates else FIRST_PER_S) * seconds), BIKES)
-        connection = stack.ground.bikes()
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(CHECK_OUT, (max(count, 1),))
-                trips = [{"id": trip, "bike_id": bike, **TRIP} for trip, bike in cursor]
+        with contextlib.closing(stack.ground.bikes()) as connection:
             started = time.monotonic()
             send(stack, trips)
-            waiting.wait_until(
-                f"{len(trips)} events handled",
-                lambda: checks.scalar(connection, "SELECT count(*) FROM bikes WHERE status = 'in_use'") == 0,
-                LIMIT_S,
-            )
+            waiting.wait_until(f"{len(trips)} events handled", lambda: checks.scalar(connection, IN_USE) == 0, LIMIT_S)
             taken = time.monotonic() - started
-        finally:
-            connection.close()
         rates.append(len(trips) / taken)
         return Sample(len(trips), taken)
 
-    return Contender(name, run, bench.groups(stack))
+    return Contender(name, run, bench.groups(stack), prepare)
 
 
 def record(stack: Stack, trips: list[dict[str, Any]]) -> None:
     """Put the events into the outbox, in one transaction."""
-    connection = stack.ground.trips()
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(RECORD, (json.dumps(trips),))
-    finally:
-        connection.close()
+    with contextlib.closing(stack.ground.trips()) as connection, connection.cursor() as cursor:
+        cursor.execute(RECORD, (json.dumps(trips),))
 
 
 def dispatch(stack: Stack, trips: list[dict[str, Any]]) -> None:

@@ -48,7 +48,7 @@ def _work(
     done = 0
     while done < requests or len(samples) < 2 * SAMPLES:
         for kind in kinds:
-            done += kind.run(seconds).count
+            done += kind.run_once(seconds)[0].count
         samples.append({name: usage.resident(pids) for name, pids in groups.items()})
     return done
 

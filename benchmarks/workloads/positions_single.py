@@ -34,7 +34,11 @@ def contender(bench: Bench, name: str, stack: Stack, is_stored: bool) -> Contend
             checks.wait_counted(stack.ground, start, start + APART_S - 1, sample.count, most)
         return sample
 
-    return Contender(name, run, bench.groups(stack))
+    def check() -> None:
+        if is_stored:
+            checks.check_no_dead_letters(stack.ground)
+
+    return Contender(name, run, bench.groups(stack), check=check)
 
 
 def run(bench: Bench, values: Mapping[str, int]) -> Sequence[Row]:
