@@ -128,8 +128,8 @@ def check_rides(ground: Ground, book: Path, connections: int) -> None:
     lines = [line.split() for line in book.read_text().splitlines()]
     started = {trip for what, trip in lines if what == "started"}
     ended = {trip for what, trip in lines if what == "ended"}
-    if not ended or ended - started:
-        raise BenchmarkError(f"{len(ended)} rides have ended, {len(ended - started)} of them were not started")
+    if not started or ended - started:
+        raise BenchmarkError(f"{len(started)} rides have started, {len(ended - started)} others have ended")
     bikes, trips = ground.bikes(), ground.trips()
     try:
         with trips.cursor() as cursor:
