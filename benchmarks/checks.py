@@ -1,5 +1,6 @@
 """Whether the databases hold what was promised. Everything raises BenchmarkError when they do not."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +31,7 @@ def wait_stored(ground: Ground, positions: Sequence[Position]) -> None:
     """
     newest = {position.bike_id: position for position in positions}
     first, last = positions[0].recorded_at, positions[-1].recorded_at
-    bikes, trips = ground.bikes(), ground.trips()
-    try:
+    with contextlib.closing(ground.trips()) as trips, contextlib.closing(ground.bikes()) as bikes:
         wait_empty(ground)
         waiting.wait_until(
             f"{len(positions)} positions stored by trip_service",
@@ -43,9 +43,6 @@ def wait_stored(ground: Ground, positions: Sequence[Position]) -> None:
             lambda: not _behind(bikes, newest),
             LIMIT_S,
         )
-    finally:
-        bikes.close()
-        trips.close()
 
 
 COUNT_POSITIONS = "SELECT count(*) FROM positions WHERE recorded_at BETWEEN %s AND %s"
@@ -89,35 +86,29 @@ def wait_counted(ground: Ground, first: float, last: float, accepted: int, at_mo
     What was on its way when the load ended may be stored without having been answered.
     """
     between = (dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))
-    trips = ground.trips()
-    try:
+    with contextlib.closing(ground.trips()) as trips, contextlib.closing(ground.bikes()) as bikes:
         wait_empty(ground)
         waiting.wait_until(
             f"{accepted} positions stored by trip_service",
             lambda: scalar(trips, COUNT_POSITIONS, *between) >= accepted,
             LIMIT_S,
         )
+        waiting.wait_until("bikes at their newest positions", lambda: _is_reflected(bikes, trips, between), LIMIT_S)
         stored = scalar(trips, COUNT_POSITIONS, *between)
         if stored > at_most:
             raise BenchmarkError(f"{stored} positions are stored, and only {at_most} were sent")
-        newest = scalar(trips, "SELECT json_object_agg(bike_id, time) FROM (" + NEWEST + ") AS newest", *between)
-    finally:
-        trips.close()
-    bikes = ground.bikes()
-    try:
-        waiting.wait_until("bikes at their newest positions", lambda: _all_at(bikes, newest), LIMIT_S)
-    finally:
-        bikes.close()
 
 
-NEWEST = "SELECT bike_id, max(recorded_at) AS time FROM positions WHERE recorded_at BETWEEN %s AND %s GROUP BY bike_id"
+NEWEST = "SELECT bike_id::text, max(recorded_at) FROM positions WHERE recorded_at BETWEEN %s AND %s GROUP BY bike_id"
 
 
-def _all_at(bikes: Any, newest: dict[str, str]) -> bool:
+def _is_reflected(bikes: Any, trips: Any, between: tuple[dt.datetime, dt.datetime]) -> bool:
+    with trips.cursor() as cursor:
+        cursor.execute(NEWEST, between)
+        newest = dict(cursor.fetchall())
     with bikes.cursor() as cursor:
         cursor.execute("SELECT id::text, located_at FROM bikes WHERE id = ANY(%s::uuid[])", (list(newest),))
-        found = dict(cursor.fetchall())
-    return all(found.get(bike_id) == dt.datetime.fromisoformat(time) for bike_id, time in newest.items())
+        return dict(cursor.fetchall()) == newest
 
 
 def check_rides(ground: Ground, book: Path, connections: int) -> None:
@@ -130,8 +121,7 @@ def check_rides(ground: Ground, book: Path, connections: int) -> None:
     ended = {trip for what, trip in lines if what == "ended"}
     if not started or ended - started:
         raise BenchmarkError(f"{len(started)} rides have started, {len(ended - started)} others have ended")
-    bikes, trips = ground.bikes(), ground.trips()
-    try:
+    with contextlib.closing(ground.trips()) as trips, contextlib.closing(ground.bikes()) as bikes:
         with trips.cursor() as cursor:
             cursor.execute("SELECT id::text, status FROM trips WHERE status <> 'void'")
             rows = dict(cursor.fetchall())
@@ -143,9 +133,6 @@ def check_rides(ground: Ground, book: Path, connections: int) -> None:
         in_use = scalar(bikes, "SELECT count(*) FROM bikes WHERE status = 'in_use'")
         if in_use > connections:
             raise BenchmarkError(f"{in_use} bikes are in use, and at most {connections} rides run")
-    finally:
-        bikes.close()
-        trips.close()
 
 
 def _held(bikes: Any, trips: set[str]) -> int:
@@ -156,12 +143,9 @@ def _held(bikes: Any, trips: set[str]) -> int:
 
 def wait_outbox_empty(ground: Ground) -> None:
     """Until every event of both services is published; stock nameko has no outbox to be empty."""
-    for connection in (ground.bikes(), ground.trips()):
-        try:
-            waiting.wait_until(
-                "the outbox empty",
-                lambda connection=connection: scalar(connection, "SELECT count(*) FROM outbox") == 0,  # type: ignore[misc]
-                60,
-            )
-        finally:
-            connection.close()
+    with contextlib.closing(ground.trips()) as trips, contextlib.closing(ground.bikes()) as bikes:
+        waiting.wait_until(
+            "the outbox empty",
+            lambda: not any(scalar(each, "SELECT count(*) FROM outbox") for each in (trips, bikes)),
+            60,
+        )

@@ -1,5 +1,6 @@
 """Contenders that wrk loads, as several workloads have them."""
 
+import contextlib
 from collections.abc import Sequence
 
 from benchmarks import answers, fleet, wrk
@@ -14,14 +15,9 @@ RADIUS_M, NEAREST = 1000, 20
 
 def filled(stack: Stack, bikes: int) -> Stack:
     """The stack with so many bikes and nothing else."""
-    ground = stack.ground
-    bike_connection, trip_connection = ground.bikes(), ground.trips()
-    try:
-        fleet.empty(bike_connection, trip_connection)
-        fleet.fill(bike_connection, bikes)
-    finally:
-        bike_connection.close()
-        trip_connection.close()
+    with contextlib.closing(stack.ground.trips()) as trips, contextlib.closing(stack.ground.bikes()) as connection:
+        fleet.empty(connection, trips)
+        fleet.fill(connection, bikes)
     return stack
 
 

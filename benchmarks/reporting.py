@@ -1,5 +1,6 @@
 """Contenders that report positions and wait until they are stored and reflected; a unit is one position."""
 
+import contextlib
 import datetime as dt
 import time
 
@@ -61,11 +62,8 @@ def copies(bench: Bench, name: str, ground: Ground, reports: Reports) -> Contend
         rows[:] = reports.take(int(MOST_PER_S * seconds))
 
     def run(seconds: float) -> Sample:
-        connection = ground.trips()
-        try:
+        with contextlib.closing(ground.trips()) as connection:
             return Sample(len(rows), copying.copy(connection, rows))
-        finally:
-            connection.close()
 
     return Contender(name, run, lambda: bench.parts.groups, prepare)
 

@@ -1,5 +1,6 @@
 """The nearest 20 of 1,000,000 bikes, standing as densely as the 10,000 beside which they are measured."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from benchmarks import fleet, loads
@@ -16,11 +17,8 @@ def run(bench: Bench, values: Mapping[str, int]) -> Sequence[Row]:
     many = values["bikes"]
 
     def prepare(ground: Ground) -> None:
-        connection = ground.bikes()
-        try:
+        with contextlib.closing(ground.bikes()) as connection:
             fleet.fill(connection, many)
-        finally:
-            connection.close()
 
     few = loads.filled(bench.ours, FEW)
     with bench.another("million", prepare) as stack:

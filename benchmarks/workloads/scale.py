@@ -1,5 +1,6 @@
 """Two gateways and two of each service beside one of each: reads over 50 connections. The gain is reported."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from benchmarks import fleet, loads
@@ -16,11 +17,8 @@ def run(bench: Bench, values: Mapping[str, int]) -> Sequence[Row]:
     one = loads.filled(bench.ours, BIKES)
 
     def prepare(ground: Ground) -> None:
-        connection = ground.bikes()
-        try:
+        with contextlib.closing(ground.bikes()) as connection:
             fleet.fill(connection, BIKES)
-        finally:
-            connection.close()
 
     with bench.another("double", prepare, each=2) as two:
         of_two, of_one = bench.compare(

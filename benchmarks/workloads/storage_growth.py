@@ -1,5 +1,6 @@
 """What storing a position costs with 50,000,000 stored already, beside what it costs in an empty table."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
@@ -29,17 +30,13 @@ def fill(ground: Ground, rows: int) -> None:
     since = now - dt.timedelta(days=DAYS)
     until = now - dt.timedelta(hours=8)
     step = (until - since) / max(rows // BIKES, 1)
-    bikes, trips = ground.bikes(), ground.trips()
-    try:
+    with contextlib.closing(ground.trips()) as trips, contextlib.closing(ground.bikes()) as bikes:
         fleet.fill(bikes, BIKES)
         with trips.cursor() as cursor:
             for first in range(0, rows, PIECE):
                 values = {"first": first, "last": min(first + PIECE, rows) - 1, "bikes": BIKES}
                 cursor.execute(FILL, {**values, "since": since, "step": step})
             cursor.execute("VACUUM ANALYZE positions")
-    finally:
-        bikes.close()
-        trips.close()
 
 
 def run(bench: Bench, values: Mapping[str, int]) -> Sequence[Row]:
