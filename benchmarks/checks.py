@@ -147,5 +147,5 @@ def wait_outbox_empty(ground: Ground) -> None:
         waiting.wait_until(
             "the outbox empty",
             lambda: not any(scalar(each, "SELECT count(*) FROM outbox") for each in (trips, bikes)),
-            60,
+            LIMIT_S,
         )

@@ -43,7 +43,11 @@ def measured(groups: Groups) -> Iterator[Usage]:
 
 def resident(pids: list[int]) -> int:
     """Bytes of resident memory of the processes and their descendants now."""
-    return sum(process.memory_info().rss for process in _with_descendants(pids))
+    total = 0
+    for process in _with_descendants(pids):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total
 
 
 def _cpu(groups: Groups) -> dict[str, float]:
@@ -76,8 +80,8 @@ def _peak(pids: list[int], is_sharing: bool) -> int:
     total = 0
     for process in _with_descendants(pids):
         with contextlib.suppress(OSError, psutil.NoSuchProcess):
-            status = _status(process.pid)
-            total += status["RssAnon"] if is_sharing else status["VmHWM"]
+            # A process that has just ended has neither.
+            total += _status(process.pid).get("RssAnon" if is_sharing else "VmHWM", 0)
     return total
 
 
