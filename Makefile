@@ -44,7 +44,7 @@ replay: setup ## ride real rides through the running stack and compare [DATA=fil
 test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
 	@$(PY) -m pytest --cov --cov-branch --cov-report=term $(ARGS)
 
-bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name LONG=1 SECONDS_EACH=4 ROUNDS=2 SET="name.parameter=n" JSON=file]
+bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name LONG=1 SECONDS_EACH=3 ROUNDS=2 SET="name.parameter=n" JSON=file]
 	@$(PY) -m benchmarks $${ONLY:+--only "$$ONLY"} $(if $(filter-out 0,$(LONG)),--long) \
 		$${SECONDS_EACH:+--seconds "$$SECONDS_EACH"} $${ROUNDS:+--rounds "$$ROUNDS"} $${SET:+--set "$$SET"} \
 		$${JSON:+--json "$$JSON"} $(ARGS)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks import fleet, loads, riding, usage
 from benchmarks.bench import Bench
+from benchmarks.errors import BenchmarkError
 from benchmarks.marks import Mark
 from benchmarks.measure import Contender
 from benchmarks.registry import Workload
@@ -12,6 +13,8 @@ from benchmarks.rows import Row, judged
 from benchmarks.workloads import positions_single
 
 BIKES, RIDERS = 10_000, 50
+# In turns of all kinds: at the default length as many as a system of a hundred requests a second needs.
+MOST_TURNS = 60
 # A share of the requests, in which pools fill and caches reach their size.
 WARM_UP = 0.2
 # Growth is between the medians of this many samples after the warm-up and at the end.
@@ -20,7 +23,7 @@ MARK = Mark(less_than=3)
 
 
 def run(bench: Bench, values: Mapping[str, int]) -> Sequence[Row]:
-    stack = loads.filled(bench.ours, max(BIKES, riding.bikes_for(RIDERS, 20)))
+    stack = loads.filled(bench.ours, riding.bikes_for(RIDERS, MOST_TURNS))
     kinds = [
         loads.reads(bench, "reads", stack, fleet.bike_ids(BIKES)),
         loads.nearest(bench, "nearest", stack, BIKES),
@@ -28,9 +31,12 @@ def run(bench: Bench, values: Mapping[str, int]) -> Sequence[Row]:
         riding.riders(bench, "rides", stack, RIDERS),
     ]
     requests, samples = values["requests"], list[dict[str, int]]()
-    done = _work(kinds, bench.settings.seconds, int(requests * WARM_UP), stack.groups, samples)
+    done = _work(kinds, bench.settings.seconds, int(requests * WARM_UP), 1, stack.groups, samples)
+    warm_up_turns = len(samples)
     samples.clear()
-    done += _work(kinds, bench.settings.seconds, requests - done, stack.groups, samples)
+    done += _work(
+        kinds, bench.settings.seconds, requests - done, 2 * SAMPLES, stack.groups, samples, MOST_TURNS - warm_up_turns
+    )
     rows = []
     for name in stack.groups:
         start, end = (
@@ -42,11 +48,22 @@ def run(bench: Bench, values: Mapping[str, int]) -> Sequence[Row]:
 
 
 def _work(
-    kinds: Sequence[Contender], seconds: float, requests: int, groups: usage.Groups, samples: list[dict[str, int]]
+    kinds: Sequence[Contender],
+    seconds: float,
+    requests: int,
+    least_turns: int,
+    groups: usage.Groups,
+    samples: list[dict[str, int]],
+    most_turns: int = MOST_TURNS,
 ) -> int:
-    """Run the kinds in turn until so many requests are answered, with a sample after each; how many were."""
+    """Run the kinds in turn until so many requests are answered, with a sample after each turn; how many were.
+
+    Raises BenchmarkError when that takes more turns than there are bikes for.
+    """
     done = 0
-    while done < requests or len(samples) < 2 * SAMPLES:
+    while done < requests or len(samples) < least_turns:
+        if len(samples) >= most_turns:
+            raise BenchmarkError(f"only {done:,} of {requests:,} requests were answered in {len(samples)} turns")
         for kind in kinds:
             done += kind.run_once(seconds)[0].count
         samples.append({name: usage.resident(pids) for name, pids in groups.items()})
