@@ -6,7 +6,7 @@ PY := .venv/bin/python
 LOCAL := $(PY) -m infrastructure.local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs clean token shell replay test lint format lock
+.PHONY: help setup run up down status logs clean token shell replay test bench lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -43,6 +43,11 @@ replay: setup ## ride real rides through the running stack and compare [DATA=fil
 
 test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
 	@$(PY) -m pytest --cov --cov-branch --cov-report=term $(ARGS)
+
+bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name LONG=1 SECONDS_EACH=3 ROUNDS=2 SET="name.parameter=n" JSON=file]
+	@$(PY) -m benchmarks $${ONLY:+--only "$$ONLY"} $(if $(filter-out 0,$(LONG)),--long) \
+		$${SECONDS_EACH:+--seconds "$$SECONDS_EACH"} $${ROUNDS:+--rounds "$$ROUNDS"} $${SET:+--set "$$SET"} \
+		$${JSON:+--json "$$JSON"} $(ARGS)
 
 lint: setup ## ruff, mypy and the import rules
 	@.venv/bin/ruff check .
