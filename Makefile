@@ -9,7 +9,7 @@ LOCAL := $(PY) -m infrastructure.local
 .PHONY: help setup run up down status logs clean token shell replay test lint format lock
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | awk -F'\t' '{ printf "%-15s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-15s %s\n", $$1, $$2 }'
 
 setup: ## make .venv with the locked dependencies (the other targets do it as needed)
 	@sh infrastructure/bootstrap.sh
@@ -58,6 +58,8 @@ lock: ## write requirements.lock (all) and requirements.runtime.lock (what an im
 	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 1; }
 	@$(call compile,requirements.lock,--group local --group dev $(ARGS))
 	@$(call compile,requirements.runtime.lock,--constraint requirements.lock)
+
+include infrastructure/docker/docker.mk
 
 # $(call compile,FILE,OPTIONS): extras stay, since pip before 23.3 wants them in the file that has the hashes
 define compile
