@@ -15,7 +15,7 @@ services:
     networks: [public, broker]
     secrets: [tests_stack.env]
     volumes: ["${root}:/checkout:ro"]
-    tmpfs: [/tmp]
+    tmpfs: ['/tmp:mode=1777']
     mem_limit: 2g
 
 secrets:

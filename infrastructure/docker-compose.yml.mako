@@ -22,7 +22,7 @@ x-service: &service
   <<: *hardened
   restart: unless-stopped
   stop_grace_period: 15s
-  tmpfs: [/tmp]
+  tmpfs: ['/tmp:mode=1777']
   pids_limit: 200
   # a start waits up to STARTUP_TIMEOUT for broker and database
   healthcheck: {test: [CMD, python, -m, shared.healthcheck], interval: 5s, timeout: 3s, retries: 3, start_period: 120s}
@@ -45,7 +45,7 @@ services:
       - rabbitmq_data:/var/lib/rabbitmq
       - ${root}/infrastructure/docker/rabbitmq.conf:/etc/rabbitmq/rabbitmq.conf:ro
       - ${root}/infrastructure/docker/enabled_plugins:/etc/rabbitmq/enabled_plugins:ro
-    tmpfs: [/tmp, /var/log/rabbitmq]
+    tmpfs: ['/tmp:mode=1777', '/var/log/rabbitmq:mode=1777']
     mem_limit: 1g
     cpus: 1.0
     pids_limit: 500
@@ -63,7 +63,7 @@ services:
     <<: *hardened
     image: <%text>${POSTGRES_IMAGE:-postgres:17}</%text>
     user: postgres
-    command: [postgres, -c, max_connections=${max_connections(selection.processes[name])}, -c, shared_buffers=128MB, -c, timezone=UTC]
+    command: [postgres, -c, 'listen_addresses=*', -c, max_connections=${max_connections(selection.processes[name])}, -c, shared_buffers=128MB, -c, timezone=UTC]
     restart: unless-stopped
     stop_grace_period: 30s
     environment:
@@ -79,7 +79,7 @@ services:
     volumes:
       - ${database}_data:/var/lib/postgresql/data
       - ${root}/infrastructure/docker/make-service-database.sh:/docker-entrypoint-initdb.d/10-service.sh:ro
-    tmpfs: [/tmp, /var/run/postgresql]
+    tmpfs: ['/tmp:mode=1777', '/var/run/postgresql:mode=1777']
     mem_limit: 768m
     cpus: 1.0
     shm_size: 128m
@@ -104,7 +104,7 @@ services:
       STARTUP_TIMEOUT: <%text>${STARTUP_TIMEOUT:-120}</%text>
     networks: [${database}_db]
     secrets: [${database}_database_url]
-    tmpfs: [/tmp]
+    tmpfs: ['/tmp:mode=1777']
     mem_limit: 256m
     cpus: 1.0
     pids_limit: 100
@@ -176,7 +176,7 @@ services:
     volumes:
       - prometheus_data:/prometheus
       - ${root}/infrastructure/observability:/etc/prometheus:ro
-    tmpfs: [/tmp]
+    tmpfs: ['/tmp:mode=1777']
     mem_limit: 1g
     cpus: 1.0
     pids_limit: 200
@@ -197,7 +197,7 @@ services:
     volumes:
       - grafana_data:/var/lib/grafana
       - ${root}/infrastructure/observability/grafana:/etc/grafana/provisioning:ro
-    tmpfs: [/tmp]
+    tmpfs: ['/tmp:mode=1777']
     mem_limit: 512m
     cpus: 1.0
     pids_limit: 200

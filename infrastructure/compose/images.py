@@ -59,7 +59,7 @@ class Builder:
             return
         self._check_offline_base()
         for variable, dockerfile in OFFLINE_DOCKERFILES.items():
-            if not self.environ.get(variable):
+            if self.environ.get(variable) == OFFLINE[variable]:
                 self._build(dockerfile, OFFLINE[variable], {"BASE_IMAGE": OFFLINE_BASE})
 
     @property
