@@ -1,4 +1,4 @@
-"""The three services as real processes, on a vhost and databases of their own."""
+"""The three services as real processes, on a vhost and databases of their own, or a stack that runs already."""
 
 import os
 import secrets
@@ -16,7 +16,9 @@ import pytest
 import requests
 
 from tests.conftest import PrivateParts, unique_name
+from tests.e2e.client import Stack
 from tests.e2e.fixtures import *  # noqa: F403 - pytest finds fixtures by name in a conftest
+from tests.e2e.given_stack import given_stack
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("bike_service", "trip_service", "gateway_service")
@@ -69,7 +71,12 @@ def wait_until_healthy(gateway_url: str, processes: list[subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="session")
-def stack(private_parts: PrivateParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    given = given_stack(os.environ)
+    if given:
+        yield given
+        return
+    private_parts: PrivateParts = request.getfixturevalue("private_parts")
     postgres, logs = private_parts.postgres, tmp_path_factory.mktemp("logs")
     running = RunningStack(
         gateway_url=f"http://127.0.0.1:{free_port()}",
