@@ -157,7 +157,7 @@ services:
     secrets: [${name}_amqp_uri, jwt_secret]
 % if processes > 1:
     # several processes behind one listening socket, which supervisord opens and hands to each
-    command: [supervisord, -n, -c, /etc/supervisord.conf]
+    command: [supervisord, -c, /etc/supervisord.conf]
     volumes: [./supervisord.gateway.conf:/etc/supervisord.conf:ro]
 % endif
     mem_limit: ${384 * processes}m

@@ -21,3 +21,13 @@ docker-test: setup ## the end-to-end tests and the replay against the containers
 
 docker-file: setup ## write infrastructure/docker-compose.yml anew from its template
 	@$(COMPOSE) render
+
+.PHONY: docker-lint
+lint: docker-lint
+
+docker-lint: setup ## hadolint, yamllint, and compose's own check, which says so when there is no compose
+	@.venv/bin/hadolint */Dockerfile infrastructure/Dockerfile.* infrastructure/docker/Dockerfile.*
+	@.venv/bin/yamllint --strict .
+	@for compose in "docker compose" docker-compose; do \
+		if $$compose version >/dev/null 2>&1; then exec $$compose -f infrastructure/docker-compose.yml config -q; fi; \
+	done; echo "There is no compose here: its own check of the compose file was not made (tests/unit check its content)."
