@@ -8,6 +8,7 @@ services:
     working_dir: /checkout
     environment:
       E2E_STACK_ENV: /run/secrets/tests_stack.env
+      STACK_ENV: /run/secrets/tests_stack.env
       HOME: /tmp
     read_only: true
     cap_drop: [ALL]
