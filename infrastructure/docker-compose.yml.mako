@@ -129,7 +129,7 @@ services:
       ${service.upper()}_DATABASE_URL_FILE: /run/secrets/${service}_database_url
       # ${service}_migrate does it
       MIGRATE_AT_START: "false"
-      METRICS_ADDRESS: 0.0.0.0:9100
+      METRICS_ADDRESS: 0.0.0.0:9464
       STARTUP_TIMEOUT: <%text>${STARTUP_TIMEOUT:-120}</%text>
       LOG_LEVEL: <%text>${LOG_LEVEL:-INFO}</%text>
 % for variable in settings(name):
@@ -146,7 +146,7 @@ services:
       AMQP_URI_FILE: /run/secrets/${name}_amqp_uri
       JWT_SECRET_FILE: /run/secrets/jwt_secret
       GATEWAY_ADDRESS: 0.0.0.0:8000
-      METRICS_ADDRESS: 0.0.0.0:9100
+      METRICS_ADDRESS: 0.0.0.0:9464
       STARTUP_TIMEOUT: <%text>${STARTUP_TIMEOUT:-120}</%text>
       LOG_LEVEL: <%text>${LOG_LEVEL:-INFO}</%text>
 % for variable in settings(name):
@@ -196,7 +196,8 @@ services:
     secrets: [grafana_password]
     volumes:
       - grafana_data:/var/lib/grafana
-      - ${root}/infrastructure/observability/grafana:/etc/grafana/provisioning:ro
+      - ${root}/infrastructure/observability/grafana/provisioning:/etc/grafana/provisioning:ro
+      - ${root}/infrastructure/observability/grafana/dashboards:/etc/grafana/dashboards:ro
     tmpfs: ['/tmp:mode=1777']
     mem_limit: 512m
     cpus: 1.0

@@ -28,8 +28,8 @@ class Container:
 
     @property
     def is_well(self) -> bool:
-        if self.state == "exited":
-            return self.exit_code == 0 and self.service.endswith("_migrate")
+        if self.service.endswith("_migrate"):
+            return self.state == "exited" and self.exit_code == 0
         return self.state == "running" and self.health in ("healthy", "")
 
 
