@@ -66,6 +66,8 @@ lock: ## write requirements.lock (all) and requirements.runtime.lock (what an im
 	@$(call compile,requirements.lock,--group local --group dev $(ARGS))
 	@$(call compile,requirements.runtime.lock,--constraint requirements.lock)
 
+include infrastructure/docker/docker.mk
+
 # $(call compile,FILE,OPTIONS): extras stay, since pip before 23.3 wants them in the file that has the hashes
 define compile
 	cp $(1) .new.lock 2>/dev/null || true; \
