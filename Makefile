@@ -6,7 +6,7 @@ PY := .venv/bin/python
 LOCAL := $(PY) -m infrastructure.local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs clean token shell replay test lint format lock
+.PHONY: help setup run up down status logs clean token shell replay test bench lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -44,6 +44,11 @@ replay: setup ## ride real rides through the running stack and compare [DATA=fil
 test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
 	@$(PY) -m pytest --cov --cov-branch --cov-report=term $(ARGS)
 
+bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name LONG=1 SECONDS_EACH=3 ROUNDS=2 SET="name.parameter=n" JSON=file]
+	@$(PY) -m benchmarks $${ONLY:+--only "$$ONLY"} $(if $(filter-out 0,$(LONG)),--long) \
+		$${SECONDS_EACH:+--seconds "$$SECONDS_EACH"} $${ROUNDS:+--rounds "$$ROUNDS"} $${SET:+--set "$$SET"} \
+		$${JSON:+--json "$$JSON"} $(ARGS)
+
 lint: setup ## ruff, mypy and the import rules
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
@@ -60,6 +65,8 @@ lock: ## write requirements.lock (all) and requirements.runtime.lock (what an im
 	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 1; }
 	@$(call compile,requirements.lock,--group local --group dev $(ARGS))
 	@$(call compile,requirements.runtime.lock,--constraint requirements.lock)
+
+include infrastructure/docker/docker.mk
 
 # $(call compile,FILE,OPTIONS): extras stay, since pip before 23.3 wants them in the file that has the hashes
 define compile

@@ -74,7 +74,7 @@ def _verifier(environ: Mapping[str, str]) -> Verifier:
     location = environ.get("JWT_JWKS", "").strip()
     if location:
         return Verifier(_key_set(location), KeySet.algorithms, audience, issuer)
-    secret = environ.get("JWT_SECRET", "")
+    secret = config.secret(environ, "JWT_SECRET")
     if not secret:
         raise ConfigurationError("JWT_SECRET is not set: give at least 32 random bytes, or JWT_JWKS (a file or a URL).")
     try:

@@ -1,4 +1,4 @@
-"""Where the stack is, and the secret that signs its tokens: from the environment or from `.local/stack.env`."""
+"""Where the stack is, and the secret that signs its tokens: from the environment, or what a running stack wrote."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,6 +6,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 STACK_ENV = Path(".local/stack.env")
+# Of the stack in containers, where no other runs.
+DOCKER_STACK_ENV = Path(".local/docker/stack.env")
 SECRET_BYTES = 32
 
 
@@ -19,11 +21,13 @@ class Connection:
     jwt_secret: str = field(repr=False)
 
 
-def find(gateway: str | None, environ: Mapping[str, str], stack_env: Path = STACK_ENV) -> Connection:
+def find(gateway: str | None, environ: Mapping[str, str], stack_env: Path | None = None) -> Connection:
     """The connection; `gateway` (an URL) comes before the environment, and that before the file.
 
+    The file is `stack_env`, else what STACK_ENV names, else the first that is there of those of a running stack.
     Raises ConnectionSettingsError.
     """
+    stack_env = stack_env or written_by_a_stack(environ)
     written: dict[str, str] = {}
     try:
         written = parse(stack_env.read_text(encoding="utf-8"))
@@ -41,6 +45,13 @@ def find(gateway: str | None, environ: Mapping[str, str], stack_env: Path = STAC
     if len(secret.encode()) < SECRET_BYTES:
         raise ConnectionSettingsError(f"JWT_SECRET is shorter than {SECRET_BYTES} bytes")
     return Connection(_checked(url), secret)
+
+
+def written_by_a_stack(environ: Mapping[str, str]) -> Path:
+    """The file that says where the running stack is."""
+    if environ.get("STACK_ENV"):
+        return Path(environ["STACK_ENV"])
+    return DOCKER_STACK_ENV if DOCKER_STACK_ENV.exists() and not STACK_ENV.exists() else STACK_ENV
 
 
 def parse(text: str) -> dict[str, str]:

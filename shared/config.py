@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from urllib.parse import urlsplit
 
 MAX_PORT = 65535
@@ -19,6 +20,34 @@ def text(environ: Mapping[str, str], name: str, default: str | None = None) -> s
     if value is None:
         raise ConfigurationError(f"{name} is not set.")
     return value
+
+
+def secret(environ: Mapping[str, str], name: str) -> str:
+    """The setting, or what the file holds that `<name>_FILE` names; empty when there is neither.
+
+    Raises ConfigurationError when both are there, or the file cannot be read.
+    """
+    value, file = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
+    if not file:
+        return value
+    if value:
+        raise ConfigurationError(f"{name} and {name}_FILE are both set: only one can be meant.")
+    try:
+        value = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigurationError(f"{name}_FILE: {file!r} cannot be read: {reason}.") from None
+    if not value:
+        raise ConfigurationError(f"{name}_FILE: {file!r} is empty.")
+    return value
+
+
+def flag(environ: Mapping[str, str], name: str, default: bool) -> bool:
+    """`true` or `false`."""
+    raw = text(environ, name, str(default).lower())
+    if raw.lower() not in ("true", "false"):
+        raise ConfigurationError(f"{name} must be true or false, not {raw!r}.")
+    return raw.lower() == "true"
 
 
 def number(environ: Mapping[str, str], name: str, default: float, minimum: float, maximum: float) -> float:
@@ -54,8 +83,13 @@ def money(environ: Mapping[str, str], name: str, default: str) -> Decimal:
 
 
 def url(environ: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
-    """A URL of one of `schemes` with a host; the value itself is never shown, it may hold a password."""
-    value = text(environ, name)
+    """A URL of one of `schemes` with a host, or a `<name>_FILE` with it.
+
+    The value itself is never shown, it may hold a password.
+    """
+    value = secret(environ, name)
+    if not value:
+        raise ConfigurationError(f"{name} is not set.")
     try:
         parts = urlsplit(value)
         correct = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0

@@ -1,9 +1,11 @@
 """Migrations: each service's Alembic scripts, run by one process at a time.
 
-`python -m shared.migrate <service>` brings the service's database up to date and exits.
+`python -m shared.migrate <service>` waits for the service's database, brings it up to date and exits. It needs no
+other setting than the database's URL.
 """
 
 import importlib
+import logging
 import os
 import sys
 from functools import partial
@@ -12,9 +14,14 @@ from typing import Any
 
 from alembic import command, context
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, create_engine, pool, text
+from sqlalchemy.exc import OperationalError
 
-from shared.wait import wait_for
+from shared.wait import DEFAULT_LIMIT_S, WaitedTooLong, wait_for, wait_for_database
+
+log = logging.getLogger(__name__)
 
 # Any number, the same everywhere: it names the lock that one migrating process holds.
 ADVISORY_LOCK = 7_245_801
@@ -32,8 +39,42 @@ def alembic_config(service: str, url: str) -> Config:
 
 
 def upgrade(service: str, url: str) -> None:
-    """Bring the database at `url` to the newest revision of `service`; concurrent calls wait for each other."""
-    command.upgrade(alembic_config(service, url), "head")
+    """Bring the database at `url` to the newest revision of `service`; concurrent calls wait for each other.
+
+    One that a newer version has migrated stays as it is: who goes back to this version starts on it.
+    """
+    config = alembic_config(service, url)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    beyond = set(_heads(url)) - known
+    if beyond:
+        log.warning("the database is at a revision of a newer version", extra={"revision": sorted(beyond)})
+        return
+    command.upgrade(config, "head")
+
+
+def _heads(url: str) -> tuple[str, ...]:
+    engine = create_engine(url, poolclass=pool.NullPool, hide_parameters=True)
+    with engine.connect() as connection:
+        return tuple(MigrationContext.configure(connection).get_current_heads())
+
+
+def wait_until_migrated(service: str, url: str, limit_s: float) -> None:
+    """Return once somebody else has brought the database to the newest revision of `service`, or to one beyond.
+
+    Raises WaitedTooLong after `limit_s` seconds.
+    """
+    scripts = ScriptDirectory.from_config(alembic_config(service, url))
+    older = {script.revision for script in scripts.walk_revisions()} - set(scripts.get_heads())
+
+    def attempt() -> None:
+        found = _heads(url)
+        if not found or older.intersection(found):
+            raise _Behind(f"it is at revision {', '.join(found) or 'none'}, not at {scripts.get_current_head()}")
+        # An upgrade migrates first; until it is replaced, this code runs on what the next one has made.
+        if set(found) != set(scripts.get_heads()):
+            log.warning("the database is at a revision of a newer version", extra={"revision": found})
+
+    wait_for(f"migration of the database of {service}", attempt, (_Behind, OperationalError), limit_s)
 
 
 def run_environment(metadata: MetaData) -> None:
@@ -60,6 +101,10 @@ class _Busy(Exception):
     """Another process holds the lock."""
 
 
+class _Behind(Exception):
+    """The database is not at the newest revision."""
+
+
 def _lock(connection: Connection) -> None:
     taken = connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
     connection.commit()
@@ -68,18 +113,23 @@ def _lock(connection: Connection) -> None:
 
 
 def main(arguments: list[str]) -> Any:
-    """Command line; exits with a message when the service or its setting is unknown."""
+    """Command line; exits with a message when the service or a setting is wrong, or the database stays away."""
     if len(arguments) != 1:
         return "usage: python -m shared.migrate SERVICE"
-    from shared.config import ConfigurationError
-    from shared.run import load_service
+    from shared import config
+    from shared import log as logs
+    from shared.run import database_urls, log_level
 
+    service = arguments[0]
     try:
-        service = load_service(arguments[0], os.environ)
-    except ConfigurationError as error:
+        logs.configure(service, log_level(os.environ))
+        urls = database_urls(service, os.environ)
+        limit_s = config.number(os.environ, "STARTUP_TIMEOUT", DEFAULT_LIMIT_S, 1, 86_400)
+        for url in urls:
+            wait_for_database(url, limit_s)
+            upgrade(service, url)
+    except (config.ConfigurationError, WaitedTooLong) as error:
         return f"shared.migrate: {error}"
-    for url in service.config.get("DB_URIS", {}).values():
-        upgrade(service.name, url)
     return 0
 
 

@@ -61,11 +61,23 @@ def load_service(name: str, environ: Mapping[str, str]) -> Service:
         "AMQP_URI": settings.amqp_uri(environ),
         "serializer": "json",
         "max_workers": settings.whole_number(environ, "MAX_WORKERS", DEFAULT_MAX_WORKERS, 1, 10_000),
-        **importlib.import_module(f"{name}.settings").nameko_config(environ),
+        **_own_config(name, environ),
     }
     module = importlib.import_module(f"{name}.service")
     classes = [each for each in vars(module).values() if isinstance(each, type) and getattr(each, "name", None) == name]
     return Service(name, classes[0], config)
+
+
+def database_urls(name: str, environ: Mapping[str, str]) -> list[str]:
+    """Of the databases that the service migrates; raises ConfigurationError, also when it has none."""
+    if not _is_service(name) or importlib.util.find_spec(f"{name}.migrations") is None:
+        raise settings.ConfigurationError(f"there is no service {name!r} with a database")
+    return list(_own_config(name, environ)["DB_URIS"].values())
+
+
+def _own_config(name: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    config: dict[str, Any] = importlib.import_module(f"{name}.settings").nameko_config(environ)
+    return config
 
 
 def _is_service(name: str) -> bool:
@@ -75,11 +87,14 @@ def _is_service(name: str) -> bool:
     return all(importlib.util.find_spec(f"{name}.{module}") for module in ("settings", "service"))
 
 
-def prepare(service: Service, limit_s: float) -> None:
-    """Wait for what the service needs, and migrate its database."""
+def prepare(service: Service, limit_s: float, migrating: bool = True) -> None:
+    """Wait for what the service needs, and migrate its database, or wait until somebody else has."""
     for url in service.config.get("DB_URIS", {}).values():
         wait_for_database(url, limit_s)
-        migrate.upgrade(service.name, url)
+        if migrating:
+            migrate.upgrade(service.name, url)
+        else:
+            migrate.wait_until_migrated(service.name, url, limit_s)
     wait_for_broker(service.config["AMQP_URI"], limit_s)
 
 
@@ -145,19 +160,25 @@ def _answer_for_status(service: Service, health: Health) -> None:
         log.info("answering for metrics and health", extra={"address": "{}:{}".format(*address)})
 
 
+def log_level(environ: Mapping[str, str]) -> str:
+    """LOG_LEVEL; raises ConfigurationError."""
+    level = environ.get("LOG_LEVEL", "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise settings.ConfigurationError(f"LOG_LEVEL must be a level such as INFO, not {level!r}.")
+    return level
+
+
 def main(arguments: list[str]) -> int:
     """Command line; returns the exit code: 2 for a wrong setting, 1 for a failure, 0 after a signal."""
     if len(arguments) != 1:
         print("usage: python -m shared.run SERVICE", file=sys.stderr)
         return 2
     try:
-        level = os.environ.get("LOG_LEVEL", "INFO").upper()
-        if level not in logging.getLevelNamesMapping():
-            raise settings.ConfigurationError(f"LOG_LEVEL must be a level such as INFO, not {level!r}.")
-        logs.configure(arguments[0], level, process_number(os.environ))
+        logs.configure(arguments[0], log_level(os.environ), process_number(os.environ))
         service = load_service(arguments[0], os.environ)
         tracing_setup.configure(service.name, os.environ)
         limit_s = settings.number(os.environ, "STARTUP_TIMEOUT", DEFAULT_LIMIT_S, 1, 86_400)
+        migrating = settings.flag(os.environ, "MIGRATE_AT_START", True)
         health = Health()
         _answer_for_status(service, health)
     except settings.ConfigurationError as error:
@@ -167,7 +188,7 @@ def main(arguments: list[str]) -> int:
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda signum, frame: os._exit(0))
     try:
-        prepare(service, limit_s)
+        prepare(service, limit_s, migrating)
         return serve(service, health)
     except WaitedTooLong as error:
         log.error("%s", error)

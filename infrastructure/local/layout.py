@@ -112,11 +112,21 @@ class Layout:
 
     def read_environment(self) -> dict[str, str]:
         """The variables of the running stack; none when there is no stack."""
-        try:
-            lines = self.environment.read_text().splitlines()
-        except FileNotFoundError:
-            return {}
-        return dict(line.split("=", 1) for line in lines if "=" in line)
+        return _read(self.environment)
+
+    def read_running_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Those of the file that STACK_ENV names, else of the running stack, else of the one in containers."""
+        if environ.get("STACK_ENV"):
+            return _read(Path(environ["STACK_ENV"]))
+        return self.read_environment() or _read(self.folder / "docker" / "stack.env")
 
     def write_environment(self, variables: dict[str, str]) -> None:
         files.write_private(self.environment, "".join(f"{name}={value}\n" for name, value in variables.items()))
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        lines = file.read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    return dict(line.split("=", 1) for line in lines if "=" in line)

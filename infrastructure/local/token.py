@@ -13,8 +13,11 @@ LIFETIME = timedelta(hours=12)
 
 
 def secret(layout: Layout, environ: Mapping[str, str]) -> str:
-    """JWT_SECRET of the environment, else of the running stack, else the one the next stack will use."""
-    given = environ.get("JWT_SECRET") or layout.read_environment().get("JWT_SECRET")
+    """JWT_SECRET of the environment, else of the running stack, else the one the next stack will use.
+
+    The running stack is the local one, else the one in containers; STACK_ENV names another's file.
+    """
+    given = environ.get("JWT_SECRET") or layout.read_running_environment(environ).get("JWT_SECRET")
     return settings.checked_secret(given, "JWT_SECRET") if given else settings.own_secret(layout.secret)
 
 

@@ -1,4 +1,4 @@
-"""The three services as real processes, on a vhost and databases of their own."""
+"""The three services as real processes, on a vhost and databases of their own, or a stack that runs already."""
 
 import os
 import secrets
@@ -17,7 +17,9 @@ import pytest
 import requests
 
 from tests.conftest import PrivateParts, unique_name
+from tests.e2e.client import Stack
 from tests.e2e.fixtures import *  # noqa: F403 - pytest finds fixtures by name in a conftest
+from tests.e2e.given_stack import given_stack
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("bike_service", "trip_service", "gateway_service")
@@ -105,6 +107,10 @@ def running_stack(parts: PrivateParts, logs: Path, settings: Mapping[str, str] |
 
 
 @pytest.fixture(scope="session")
-def stack(private_parts: PrivateParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with running_stack(private_parts, tmp_path_factory.mktemp("logs")) as running:
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    given = given_stack(os.environ)
+    if given:
+        yield given
+        return
+    with running_stack(request.getfixturevalue("private_parts"), tmp_path_factory.mktemp("logs")) as running:
         yield running

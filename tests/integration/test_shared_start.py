@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import eventlet
+import psycopg2
 import pytest
 from alembic.script import ScriptDirectory
 
@@ -99,6 +100,46 @@ def test_migrating_at_once_and_again_leaves_the_newest_revision(database: str) -
     assert query(url, "SELECT version_num FROM alembic_version") == [(head,)]
 
 
+def test_migrating_waits_for_the_database_and_needs_no_other_setting(private_parts: PrivateParts) -> None:
+    name = unique_name("later")
+    url = private_parts.postgres.create_database(name)
+    private_parts.postgres.drop_database(name)
+    process = started("shared.migrate", "bike_service", {"BIKE_DATABASE_URL": url})
+    assert process.stdout is not None
+    assert "waiting for database" in process.stdout.readline()
+    private_parts.postgres.create_database(name)
+    assert ended(process, 60)[0] == 0
+    migrate.wait_until_migrated("bike_service", as_sqlalchemy(url), 1)
+
+
+def test_a_database_that_nobody_migrates_is_waited_for_with_a_limit(database: str) -> None:
+    url = as_sqlalchemy(database)
+    with pytest.raises(WaitedTooLong, match=r"migration of the database of trip_service.*revision none, not at 0"):
+        migrate.wait_until_migrated("trip_service", url, 1)
+    waiting = eventlet.spawn(migrate.wait_until_migrated, "trip_service", url, 20)
+    migrate.upgrade("trip_service", url)
+    waiting.wait()
+
+
+def test_an_older_revision_is_not_enough_and_a_newer_one_is(database: str, caplog: pytest.LogCaptureFixture) -> None:
+    url = as_sqlalchemy(database)
+    migrate.upgrade("bike_service", url)
+    scripts = ScriptDirectory.from_config(migrate.alembic_config("bike_service", url))
+    with closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE alembic_version SET version_num = 'of the next version'")
+    migrate.wait_until_migrated("bike_service", url, 1)
+    assert "a revision of a newer version" in caplog.text
+    # Who goes back to this version starts on it, too.
+    migrate.upgrade("bike_service", url)
+    assert query(url, "SELECT version_num FROM alembic_version") == [("of the next version",)]
+    older = [script.revision for script in scripts.walk_revisions() if script.revision != scripts.get_current_head()]
+    for revision in older:
+        with closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE alembic_version SET version_num = %s", (revision,))
+        with pytest.raises(WaitedTooLong, match=f"it is at revision {revision}"):
+            migrate.wait_until_migrated("bike_service", url, 1)
+
+
 def database_environment(url: str) -> dict[str, str]:
     return {"AMQP_URI": "amqp://u:secret@127.0.0.1:1/", "BIKE_DATABASE_URL": url, "TRIP_DATABASE_URL": url}
 
@@ -135,7 +176,16 @@ def test_a_wrong_command_line_or_setting_is_one_clear_line() -> None:
         ("shared.run", "bike_service", {}, "AMQP_URI is not set"),
         ("shared.run", "bike_service trip_service", {}, "usage"),
         ("shared.run", "bike_service", {**database_environment("postgresql://x/y"), "LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
-        ("shared.migrate", "nonsense", {"AMQP_URI": "amqp://x/"}, "no service 'nonsense'"),
+        ("shared.run", "bike_service", {"AMQP_URI_FILE": "/none"}, "AMQP_URI_FILE: '/none' cannot be read"),
+        (
+            "shared.run",
+            "bike_service",
+            {**database_environment("postgresql://x/y"), "MIGRATE_AT_START": "no"},
+            "MIGRATE_AT_START must be true or",
+        ),
+        ("shared.migrate", "nonsense", {}, "no service 'nonsense'"),
+        ("shared.migrate", "gateway_service", {}, "no service 'gateway_service' with a database"),
+        ("shared.migrate", "bike_service", {}, "BIKE_DATABASE_URL is not set"),
     ]
     processes = [started(module, argument, environment) for module, argument, environment, _ in wrong]
     for process, (module, _, _, says) in zip(processes, wrong, strict=True):

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,3 +148,45 @@ def test_a_url_must_be_set() -> None:
     assert refusal(config.database_url, None) == "SETTING is not set."
     with pytest.raises(ConfigurationError, match=r"^AMQP_URI is not set\.$"):
         config.amqp_uri({})
+
+
+def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("s3cret\n")
+    assert config.secret({NAME: " s3cret "}, NAME) == "s3cret"
+    assert config.secret({f"{NAME}_FILE": str(file)}, NAME) == "s3cret"
+    assert config.secret({NAME: "", f"{NAME}_FILE": " "}, NAME) == ""
+    assert config.amqp_uri({"AMQP_URI_FILE": written(file, "amqp://u:p@broker/")}) == "amqp://u:p@broker/"
+    url = config.database_url({"DB_FILE": written(file, "postgresql://u:p@db/bikes")}, "DB")
+    assert url == "postgresql+psycopg2://u:p@db/bikes"
+
+
+def written(file: Path, text: str) -> str:
+    file.write_text(text)
+    return str(file)
+
+
+def test_a_secret_file_that_is_of_no_use_is_named(tmp_path: Path) -> None:
+    empty, binary = tmp_path / "empty", tmp_path / "binary"
+    empty.write_text("\n")
+    binary.write_bytes(b"\xff\xfe")
+    wrong = {
+        "cannot be read: No such file": {f"{NAME}_FILE": str(tmp_path / "none")},
+        "cannot be read: Is a directory": {f"{NAME}_FILE": str(tmp_path)},
+        "cannot be read: it is no text": {f"{NAME}_FILE": str(binary)},
+        "is empty": {f"{NAME}_FILE": str(empty)},
+        "are both set": {NAME: "s3cret", f"{NAME}_FILE": str(empty)},
+    }
+    for says, environ in wrong.items():
+        with pytest.raises(ConfigurationError, match=rf"^SETTING.*{says}") as refused:
+            config.secret(environ, NAME)
+        assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("true", True), (" False ", False), ("", True)])
+def test_a_flag(value: str, expected: bool) -> None:
+    assert config.flag({NAME: value}, NAME, True) is expected
+
+
+def test_what_is_no_flag_is_refused() -> None:
+    assert refusal(config.flag, "1", False) == "SETTING must be true or false, not '1'."

@@ -1,0 +1,1 @@
+"""Physical limits: what remains when a part of the way is left out."""

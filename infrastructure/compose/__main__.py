@@ -1,0 +1,89 @@
+"""`python -m infrastructure.compose COMMAND`: what the Makefile calls; options come from the environment."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from infrastructure import selection as selections
+from infrastructure.compose import engine, rendering
+from infrastructure.compose.errors import ComposeError
+from infrastructure.compose.stack import Folder, Stack
+from infrastructure.selection import SERVICES, Selection, SelectionError
+
+COMMITTED = rendering.FOLDER / "docker-compose.yml"
+YES = ("1", "yes", "true")
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def stack() -> Stack:
+    return Stack(Folder(), os.environ, say)
+
+
+def render() -> None:
+    """Write the committed compose file anew, for all services."""
+    COMMITTED.write_text(rendering.compose_file(Selection(), ".."), encoding="utf-8")
+
+
+def build() -> None:
+    engine.check_engine()
+    builder = stack().builder
+    builder.parts()
+    builder.services(SERVICES)
+    builder.all_in_one()
+
+
+def run() -> None:
+    chosen = selections.read(os.environ)
+    engine.check_engine()
+    here = stack()
+    chosen = here.together_with_running(chosen)
+    here.render(chosen)
+    here.builder.parts()
+    here.builder.services(chosen.services)
+    say("Starting the containers ...")
+    here.start(chosen)
+    where = f" at {here.gateway_url}" if "gateway_service" in chosen.services else ""
+    processes = ", ".join(f"{selections.short(name)}={number}" for name, number in chosen.processes.items())
+    say(f"Running{where}: {processes}.")
+    say("A token: make token ROLE=operator. Logs: docker logs -f <container>. To stop: make docker-down.")
+
+
+def down() -> None:
+    engine.check_engine()
+    volumes = os.environ.get("VOLUMES", "") in YES
+    stack().stop(volumes)
+    say("Stopped; all data is removed." if volumes else "Stopped; the data is kept (VOLUMES=1 removes it).")
+
+
+def test() -> None:
+    run()
+    here = stack()
+    here.builder.tests()
+    say("The end-to-end tests, against the containers ...")
+    here.run_tests(["python", "-m", "pytest", "tests/e2e", "-q", *os.environ.get("ARGS", "").split()])
+    say("The replay, against the containers ...")
+    here.run_tests(["python", "-m", "replay"])
+
+
+COMMANDS: dict[str, Callable[[], None]] = {"render": render, "build": build, "run": run, "down": down, "test": test}
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or arguments[0] not in COMMANDS:
+        print(f"usage: python -m infrastructure.compose {'|'.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        COMMANDS[arguments[0]]()
+    except (ComposeError, SelectionError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
