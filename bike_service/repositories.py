@@ -135,7 +135,7 @@ class Bikes:
         """Apply `changes` to a bike locked by `get`, with its event; raises Conflict when its new name is taken."""
         try:
             with self.session.begin_nested():
-                [changed] = self._update(event_type, Bike.id == bike.id, **changes)
+                [changed] = self._update(event_type, Bike.id == bike.id, None, **changes)
         except IntegrityError as error:
             if error.orig is None or error.orig.diag.constraint_name != "bikes_name_key":  # type: ignore[attr-defined]
                 raise
@@ -169,7 +169,7 @@ class Bikes:
         return {bike.id: bike for bike in taken}
 
     def check_in(self, given_back: Sequence[Mapping[str, Any]]) -> list[bool | None]:
-        """Free the bikes that are checked out for just the trips that `given_back` names with them (`bike_id`, `trip_id`).
+        """Free each bike that is checked out for just the trip that `given_back` (`bike_id`, `trip_id`) names with it.
 
         Returns of each whether it has freed its bike; None where there is no such bike.
         """

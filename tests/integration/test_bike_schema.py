@@ -93,7 +93,10 @@ def test_one_trip_has_one_bike(bike_database_url: str) -> None:
     trip_id = new_id()
     with transaction(bike_database_url) as session:
         first, second = Bikes(session).add_many([{"id": new_id()}, {"id": new_id()}])
-        assert Bikes(session).check_out(first.id, trip_id, "rita") is not None
+        wanted = [
+            {"bike_id": bike.id, "trip_id": trip_id, "rider_id": "rita", "origin": None} for bike in (first, second)
+        ]
+        assert Bikes(session).check_out(wanted[:1]).keys() == {first.id}
         with pytest.raises(Conflict):
-            Bikes(session).check_out(second.id, trip_id, "rita")
+            Bikes(session).check_out(wanted[1:])
         session.rollback()
