@@ -22,6 +22,7 @@ from shared.errors import Conflict, DomainError, NotFound, Unavailable
 from shared.fields import Point
 from shared.origins import Origin
 from shared.outage import as_unavailable, is_outage
+from shared.together import only
 from shared.validation import load
 from trip_service import schemas
 from trip_service.domain import Status
@@ -58,6 +59,11 @@ def undecided(starts: Iterable[Start]) -> list[Start]:
     return [start for start in starts if start.outcome is None]
 
 
+def by_key(starts: Iterable[Start]) -> list[Start]:
+    """In the one order in which keys are locked, so that two batches cannot wait for each other."""
+    return sorted(starts, key=lambda start: (start.rider_id, start.key or ""))
+
+
 class Renting:
     """Starts trips; `transaction()` opens one on the service's database, `bikes` is the proxy of bike_service."""
 
@@ -66,10 +72,8 @@ class Renting:
 
     def start(self, calls: Sequence[Mapping[str, Any]]) -> list[Json | Exception]:
         """Start a trip for each call, or answer as the first with its id or its idempotency key was answered."""
-        came = [Start.of(call) for call in calls]
-        # In one order of riders and keys, so that two batches cannot wait for each other.
-        starts = sorted(came, key=lambda start: (start.rider_id, start.key or ""))
-        keyed = [start for start in starts if start.key is not None]
+        starts = [Start.of(call) for call in calls]
+        keyed = by_key(start for start in starts if start.key is not None)
         if keyed:
             with self.transaction() as session:
                 for start in keyed:
@@ -86,7 +90,7 @@ class Renting:
                     start.outcome = as_unavailable(error) if is_outage(error) else error
         if begun:
             self._end_attempts(begun)
-        return [start.outcome for start in came]
+        return [start.outcome for start in starts]
 
     def _look(self, starts: Sequence[Start]) -> None:
         """Answer those whose trip is there already, refuse those whose rider has another one."""
@@ -94,7 +98,7 @@ class Renting:
         with self.transaction() as session:
             trips = Trips(session)
             known = trips.by_ids((start.trip_id for start in starts), tombstones=True)
-            for start in starts:
+            for start in by_key(starts):
                 trip = known.get(start.trip_id)
                 if trip is not None and trip.status != Status.VOID:
                     answers.append((start, _keep(session, start, trip)))
@@ -115,23 +119,21 @@ class Renting:
         calls = [{"bike_id": start.bike_id, "trip_id": start.trip_id, "rider_id": start.rider_id} for start in starts]
         outcomes = self.bikes.call_many("check_out_many", calls, [start.origin for start in starts])
         for start, bike in zip(starts, outcomes, strict=True):
-            if isinstance(bike, Exception):
-                start.outcome = bike
-            else:
-                start.place = load(_checked_out, bike)["location"]
+            try:
+                start.place = load(_checked_out, only([bike]))["location"]
+            except Exception as error:  # of this call alone
+                start.outcome = error
 
     def _insert(self, starts: Sequence[Start]) -> None:
         """Insert the trips; those whose id, bike or rider was taken meanwhile stay undecided."""
         try:
             with self.transaction() as session:
                 now = datetime.now(UTC)
-                started = Trips(session).start(
-                    [
-                        NewTrip(each.trip_id, each.bike_id, each.rider_id, now, each.place, each.origin)
-                        for each in starts
-                    ]
-                )
-                stored = [start for start in starts if start.trip_id in started]
+                new = [
+                    NewTrip(each.trip_id, each.bike_id, each.rider_id, now, each.place, each.origin) for each in starts
+                ]
+                started = Trips(session).start(new)
+                stored = [start for start in by_key(starts) if start.trip_id in started]
                 answers = [_keep(session, start, started[start.trip_id]) for start in stored]
         except Exception as error:
             # After an outage nobody knows whether the commit came through; the sweeper looks and puts it right.
@@ -157,7 +159,8 @@ class Renting:
             known = trips.by_ids((start.trip_id for start in starts), tombstones=True)
             riding = trips.active_of_riders(start.rider_id for start in starts)
             # These very calls, delivered twice, have won; while a trip runs its bike stays checked out.
-            twins = [start for start in starts if start.trip_id in known and known[start.trip_id].status != Status.VOID]
+            there = {trip_id for trip_id, trip in known.items() if trip.status != Status.VOID}
+            twins = [start for start in by_key(starts) if start.trip_id in there]
             answers = [_keep(session, start, known[start.trip_id]) for start in twins]
         active = {trip.id for trip in known.values() if trip.status == Status.ACTIVE}
         self._give_back([start for start in starts if start.trip_id not in active])

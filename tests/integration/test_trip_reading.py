@@ -7,6 +7,7 @@ from typing import Any
 
 import eventlet
 import pytest
+from sqlalchemy import text
 
 from shared.errors import NotFound
 from shared.fields import Point, format_time
@@ -15,6 +16,7 @@ from tests.integration import builders
 from tests.integration.broker import Broker
 from tests.integration.builders import Json, ago, new_id, position, query, ride, store, transaction, walk
 from tests.waiting import eventually
+from trip_service import operations
 from trip_service.repositories import NewTrip, Trips
 
 QUEUE = "trip_service.positions"
@@ -257,9 +259,11 @@ def test_a_reader_has_not_the_last_word_on_the_distance_of_a_trip_that_ends(trip
         # This reader has seen the route, and waits to keep its length, while the trip gets its last position and ends.
         reader = eventlet.spawn(trips.get, trip["id"])
         eventually(lambda: query(trip_database_url, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
-        more = json.dumps({"positions": track(trip, points[2:], ago(50))}).encode()
-        [read], _ = [position_messages.read(Delivery(more, FLEET_KEY))[0]], None
-        positions.store(session, read)
-        operations.end(session, [{"trip_id": trip["id"]}], TARIFF)
+        [(longitude, latitude)] = points[2:]
+        sql = "INSERT INTO positions (bike_id, recorded_at, longitude, latitude) VALUES (:bike, :at, :lon, :lat)"
+        last = {"bike": trip["bike_id"], "at": ago(50), "lon": longitude, "lat": latitude}
+        session.execute(text(sql), last)
+        tariff = builders.trip_config(trip_database_url)["SETTINGS"].tariff
+        operations.end(session, [{"trip_id": trip["id"]}], tariff)
     assert reader.wait()["id"] == trip["id"]
     assert trips.get(trip["id"])["distance_m"] == pytest.approx(path_length_m(points), abs=0.01)
