@@ -23,16 +23,17 @@ class Origin:
 
 
 _origins: ContextVar[Sequence[Origin]] = ContextVar("origins", default=())
+# Whether the only call is the one that the message's own context is of, so that the worker's trace is its trace.
+_is_alone: ContextVar[bool] = ContextVar("is_alone", default=False)
 
 
 def take(context: dict[str, Any]) -> None:
     """Let the calls of this greenlet's worker have the origins in `context`; they are not for what the worker calls."""
     lists = [context.pop(name, None) or [] for name in HEADERS]
-    if len({len(each) for each in lists}) == 1:
-        origins = map(Origin, *(map(_or_none, each) for each in lists[1:]), lists[0])
-        _origins.set(tuple(origins))
-    else:
-        _origins.set(())
+    is_whole = len({len(each) for each in lists}) == 1
+    origins = tuple(map(Origin, *(map(_or_none, each) for each in lists[1:]), lists[0])) if is_whole else ()
+    _origins.set(origins)
+    _is_alone.set(len(origins) == 1 and origins[0].request_id == context.get("request_id"))
 
 
 def request_ids() -> list[str]:
@@ -43,7 +44,7 @@ def request_ids() -> list[str]:
 def current(count: int) -> Sequence[Origin | None]:
     """The origin of each of the worker's `count` calls; None for each where it is the worker's own."""
     origins = _origins.get()
-    return origins if len(origins) == count else [None] * count
+    return [None] * count if _is_alone.get() or len(origins) != count else origins
 
 
 def headers(origins: Sequence[Origin]) -> dict[str, list[Any]]:

@@ -185,7 +185,7 @@ def test_a_process_says_who_it_is(traced_ride: Ride) -> None:
     ("service", "logger", "name"),
     [
         ("gateway_service", "http.access", "POST /v1/trips"),
-        ("trip_service", "calls", "trip_service/start"),
+        ("trip_service", "calls", "trip_service/start_many"),
         ("bike_service", "calls", HANDLER),
     ],
 )
