@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, text, tuple_, update
+from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
@@ -18,80 +18,11 @@ from shared.compiled_positions import Position
 from shared.fields import Point
 from shared.metrics import count_on_commit
 from shared.origins import Origin
+from trip_service import statements
 from trip_service.domain import EndedBy, Status
 from trip_service.metrics import TOMBSTONES, TRIPS_CANCELLED, TRIPS_ENDED, TRIPS_STARTED
 from trip_service.models import Outbox, Trip
 from trip_service.schemas import event_data
-
-MEASURE = text("""
-    WITH lengths AS MATERIALIZED (
-        -- The version is of the same moment as the route: what arrives after it makes the trip stale again.
-        SELECT trips.id, trips.route_version AS version, coalesce(sum(step), 0) AS metres
-        FROM trips LEFT JOIN LATERAL (
-            -- The first position has none before it, and no step.
-            SELECT CASE WHEN lag(longitude) OVER path IS NOT NULL THEN
-                great_circle_m(lag(longitude) OVER path, lag(latitude) OVER path, longitude, latitude)
-            END AS step
-            FROM positions
-            WHERE positions.bike_id = trips.bike_id AND recorded_at >= trips.started_at
-                AND recorded_at <= coalesce(trips.ended_at, 'infinity')
-                -- Said once more with values, so that only the partitions of these days are looked at.
-                AND recorded_at >= :since AND recorded_at <= coalesce(CAST(:until AS timestamptz), 'infinity')
-            WINDOW path AS (ORDER BY recorded_at)
-        ) AS steps ON true
-        WHERE trips.id = ANY(CAST(:ids AS uuid[]))
-        GROUP BY trips.id
-    ), kept AS (
-        UPDATE trips SET distance_m = lengths.metres, distance_version = lengths.version
-        FROM lengths
-        WHERE trips.id = lengths.id AND trips.distance_version <= lengths.version
-            -- Locked in one order, so that two that measure the same trips cannot wait for each other.
-            AND trips.id = ANY(ARRAY(
-                SELECT id FROM trips WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE
-            ))
-    )
-    SELECT id::text, version, metres FROM lengths
-""")
-ROUTE = text("""
-    SELECT recorded_at, longitude, latitude FROM positions
-    WHERE bike_id = :bike_id AND recorded_at >= :started_at
-        AND recorded_at <= coalesce(CAST(:ended_at AS timestamptz), 'infinity')
-    ORDER BY recorded_at
-""")
-LAST_POSITIONS = text("""
-    SELECT span.trip_id::text, recorded_at, longitude, latitude
-    FROM unnest(CAST(:trips AS uuid[]), CAST(:bikes AS uuid[]), CAST(:starts AS timestamptz[]))
-        AS span (trip_id, bike_id, started_at)
-    CROSS JOIN LATERAL (
-        SELECT recorded_at, longitude, latitude FROM positions
-        WHERE positions.bike_id = span.bike_id AND recorded_at >= span.started_at AND recorded_at <= :until
-            -- So that only the partitions of these days are looked at.
-            AND recorded_at >= :since
-        ORDER BY recorded_at DESC LIMIT 1
-    ) AS last
-""")
-TOUCH = text("""
-    UPDATE trips SET route_version = route_version + 1
-    WHERE id = ANY(ARRAY(
-        SELECT trips.id
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]))
-            AS new (bike_id, first, last)
-        JOIN trips ON trips.bike_id = new.bike_id AND trips.status <> 'void'
-            AND tstzrange(started_at, coalesce(ended_at, 'infinity'), '[]') && tstzrange(first, last, '[]')
-            -- The routes of older trips are dropped, and their distances stand.
-        WHERE CAST(:kept_since AS timestamptz) IS NULL OR started_at >= :kept_since
-        ORDER BY trips.id FOR UPDATE OF trips
-    ))
-""")
-FORGOTTEN = text("""
-    SELECT id::text FROM trips
-    WHERE status = 'active' AND started_at < :since AND NOT EXISTS (
-        -- A clock far ahead must not keep its trip for ever.
-        SELECT FROM positions WHERE positions.bike_id = trips.bike_id AND recorded_at BETWEEN :since AND now()
-    )
-    ORDER BY started_at LIMIT :limit
-""")
-
 
 NOWHERE = (None, None)
 
@@ -229,7 +160,7 @@ class Trips:
 
     def forgotten(self, since: datetime, limit: int) -> Sequence[str]:
         """Ids of active trips that started before `since` and whose bike has sent no position after it."""
-        return self.session.scalars(FORGOTTEN, {"since": since, "limit": limit}).all()
+        return self.session.scalars(statements.FORGOTTEN, {"since": since, "limit": limit}).all()
 
     def touch_routes(self, positions: Sequence[Position], kept_since: datetime | None) -> None:
         """Let the trips that `positions` may belong to, of those started after `kept_since`, be measured anew.
@@ -243,7 +174,7 @@ class Trips:
             spans[position.bike_id] = min(first, position.recorded_at), max(last, position.recorded_at)
         ids, firsts, lasts = list(spans), [s[0] for s in spans.values()], [s[1] for s in spans.values()]
         spans_by_bike = {"ids": ids, "firsts": firsts, "lasts": lasts, "kept_since": kept_since}
-        self.session.execute(TOUCH, spans_by_bike)
+        self.session.execute(statements.TOUCH, spans_by_bike)
 
     def refresh_distances(self, trips: Sequence[Trip]) -> None:
         """Measure those of `trips` whose route has changed since they were measured, and keep the distances."""
@@ -255,7 +186,7 @@ class Trips:
             "since": min(trip.started_at for trip in stale.values()),
             "until": max(ends) if len(ends) == len(stale) else None,
         }
-        for trip_id, version, metres in self.session.execute(MEASURE, {"ids": array(stale), **span}):
+        for trip_id, version, metres in self.session.execute(statements.MEASURE, {"ids": array(stale), **span}):
             # No assignments: they would be written, without the guard that MEASURE writes with.
             set_committed_value(stale[trip_id], "distance_m", metres)
             set_committed_value(stale[trip_id], "distance_version", version)
@@ -268,7 +199,7 @@ class Trips:
     def route(self, trip: Trip) -> list[tuple[datetime, float, float]]:
         """The (time, longitude, latitude) of the bike from the trip's start to its end, in time order."""
         span = {"bike_id": trip.bike_id, "started_at": trip.started_at, "ended_at": trip.ended_at}
-        return [(row.recorded_at, row.longitude, row.latitude) for row in self.session.execute(ROUTE, span)]
+        return [(row.recorded_at, row.longitude, row.latitude) for row in self.session.execute(statements.ROUTE, span)]
 
     def last_positions(self, trips: Sequence[Trip], until: datetime) -> dict[str, tuple[datetime, Point]]:
         """Time and place of the last position up to `until` of those of the trips that have one, by trip."""
@@ -281,7 +212,7 @@ class Trips:
             "since": min(trip.started_at for trip in trips),
             "until": until,
         }
-        rows = self.session.execute(LAST_POSITIONS, spans)
+        rows = self.session.execute(statements.LAST_POSITIONS, spans)
         return {trip_id: (recorded_at, (longitude, latitude)) for trip_id, recorded_at, longitude, latitude in rows}
 
     def _record(self, event_type: str, trips: Iterable[Trip], origins: Mapping[str, Origin | None]) -> None:
