@@ -110,22 +110,28 @@ def retire(session: Session, bike_id: str) -> Json:
     return schemas.show(bike, OPERATOR)
 
 
-def check_out(session: Session, bike_id: str, trip_id: str, rider_id: str) -> Json:
+def check_out(session: Session, calls: Sequence[Mapping[str, Any]]) -> list[Json | DomainError]:
+    """Of each call the bike that is now checked out for its trip, or why it is not."""
     bikes = Bikes(session)
-    bike = bikes.check_out(bike_id, trip_id, rider_id)
+    taken = bikes.check_out(calls)
+    # Who did not get a bike now may have it from before: then the call is a repetition.
+    others = {call["bike_id"] for call in calls} - taken.keys()
+    now = {**bikes.by_ids(others), **taken} if others else taken
+    return [_checked_out(now.get(call["bike_id"]), call["trip_id"]) for call in calls]
+
+
+def _checked_out(bike: Bike | None, trip_id: str) -> Json | DomainError:
     if bike is None:
-        bike = _found(bikes.get(bike_id))
-        if bike.trip_id != trip_id:  # else the call is a repetition
-            raise Conflict(domain.refusal_to_check_out(bike.status) or "The bike was taken just now.")
+        return NotFound("There is no such bike.")
+    if bike.trip_id != trip_id:
+        return Conflict(domain.refusal_to_check_out(bike.status) or "The bike was taken just now.")
     return schemas.show(bike, OPERATOR)
 
 
-def check_in(session: Session, bike_id: str, trip_id: str) -> Json:
-    bikes = Bikes(session)
-    bike = bikes.check_in(bike_id, trip_id)
-    if bike is None:
-        _found(bikes.get(bike_id))
-    return {"released": bike is not None}
+def check_in(session: Session, calls: Sequence[Mapping[str, Any]]) -> list[Json | DomainError]:
+    """Of each call whether its bike was checked out for its trip, and is free now."""
+    released = Bikes(session).check_in(calls)
+    return [NotFound("There is no such bike.") if each is None else {"released": each} for each in released]
 
 
 def check_outs(session: Session, older_than_s: float, limit: int, cursor: str | None) -> Json:
@@ -138,7 +144,7 @@ def check_outs(session: Session, older_than_s: float, limit: int, cursor: str | 
 def free_after_trip(session: Session, event_id: str, trip: Json) -> None:
     """The trip's end frees its bike, once; a bike that is checked out for another trip is left alone."""
     if inbox.first_time(session, Inbox, event_id, "free_after_trip"):
-        Bikes(session).check_in(trip["bike_id"], trip["id"])
+        Bikes(session).check_in([{"bike_id": trip["bike_id"], "trip_id": trip["id"]}])
 
 
 def take_positions(session: Session, deliveries: Sequence[Delivery]) -> list[DeadLetter]:

@@ -1,7 +1,7 @@
 """The fleet in PostgreSQL. Everything works in the caller's transaction."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,11 +15,12 @@ from bike_service.metrics import BIKE_MOVES, POSITIONS_APPLIED
 from bike_service.models import Bike, Outbox
 from bike_service.schemas import event_data
 from shared import outbox
-from shared.arrays import array
+from shared.arrays import array, unnested
 from shared.compiled_positions import Position
 from shared.errors import Conflict
 from shared.geodesy import EARTH_RADIUS_M
 from shared.metrics import count_on_commit
+from shared.origins import Origin
 
 # The point asked for, on the unit sphere, as the column `sphere` has the bikes.
 HERE = (
@@ -134,7 +135,7 @@ class Bikes:
         """Apply `changes` to a bike locked by `get`, with its event; raises Conflict when its new name is taken."""
         try:
             with self.session.begin_nested():
-                changed = self._update(event_type, Bike.id == bike.id, **changes)
+                [changed] = self._update(event_type, Bike.id == bike.id, None, **changes)
         except IntegrityError as error:
             if error.orig is None or error.orig.diag.constraint_name != "bikes_name_key":  # type: ignore[attr-defined]
                 raise
@@ -142,30 +143,48 @@ class Bikes:
                 "A bike's name is unique, and this one is taken.",
                 {"errors": {"name": ["There is a bike of this name."]}},
             ) from None
-        return changed or bike
+        return changed
 
-    def check_out(self, bike_id: str, trip_id: str, rider_id: str) -> Bike | None:
-        """Give an available bike to a trip; None when it is not available. The only judge of who gets the bike.
+    def check_out(self, wanted: Sequence[Mapping[str, Any]]) -> dict[str, Bike]:
+        """Give each available bike to the first of `wanted` (`bike_id`, `trip_id`, `rider_id`, `origin`) that names it.
 
-        Raises Conflict, and spoils the transaction, when the trip has another bike.
+        The only judge of who gets a bike. Returns those given, by id. Raises Conflict, and spoils the transaction,
+        when a trip has another bike.
         """
-        available = and_(Bike.id == bike_id, Bike.status == Status.AVAILABLE)
-        taker = {"trip_id": trip_id, "rider_id": rider_id, "checked_out_at": func.now()}
+        self._lock(each["bike_id"] for each in wanted)
+        takers = {each["bike_id"]: each for each in reversed(wanted)}
+        new = unnested(
+            "new",
+            bike_id=(Bike.id.type, takers),
+            trip_id=(Bike.trip_id.type, (each["trip_id"] for each in takers.values())),
+            rider_id=(Text(), (each["rider_id"] for each in takers.values())),
+        )
+        available = and_(Bike.id == new.c.bike_id, Bike.status == Status.AVAILABLE)
+        taker = {"trip_id": new.c.trip_id, "rider_id": new.c.rider_id, "checked_out_at": func.now()}
+        origins = {bike_id: each["origin"] for bike_id, each in takers.items()}
         try:
-            return self._update("bike_changed", available, status=Status.IN_USE, **taker)
+            taken = self._update("bike_changed", available, origins, status=Status.IN_USE, **taker)
         except IntegrityError:
             raise Conflict("The trip has another bike.") from None
+        return {bike.id: bike for bike in taken}
 
-    def check_in(self, bike_id: str, trip_id: str) -> Bike | None:
-        """Free the bike that is checked out for just this trip; None when it is not (any more)."""
-        return self._update(
-            "bike_changed",
-            and_(Bike.id == bike_id, Bike.trip_id == trip_id),
-            status=Status.AVAILABLE,
-            trip_id=None,
-            rider_id=None,
-            checked_out_at=None,
-        )
+    def check_in(self, given_back: Sequence[Mapping[str, Any]]) -> list[bool | None]:
+        """Free each bike that is checked out for just the trip that `given_back` (`bike_id`, `trip_id`) names with it.
+
+        Returns of each whether it has freed its bike; None where there is no such bike.
+        """
+        trips, freed = self._lock(each["bike_id"] for each in given_back), dict[str, Origin | None]()
+        released: list[bool | None] = []
+        for each in given_back:
+            bike_id = each["bike_id"]
+            is_mine = trips[bike_id] == each["trip_id"] and bike_id not in freed if bike_id in trips else None
+            released.append(is_mine)
+            if is_mine:
+                freed[bike_id] = each.get("origin")
+        if freed:
+            check_out = dict.fromkeys(("trip_id", "rider_id", "checked_out_at"))
+            self._update("bike_changed", Bike.id.in_(freed), freed, status=Status.AVAILABLE, **check_out)
+        return released
 
     def check_outs(self, older_than_s: float, after: str | None, limit: int) -> list[tuple[Bike, float]]:
         """Up to `limit` check-outs by bike id, after the id `after`, each with its age in seconds."""
@@ -215,18 +234,38 @@ class Bikes:
         query = select(Bike).where(Bike.id.in_(list(ids))).execution_options(populate_existing=True)
         return {bike.id: bike for bike in self.session.scalars(query)}
 
-    def _update(self, event_type: str, condition: ColumnElement[bool], **values: Any) -> Bike | None:
-        """Change the one bike that meets `condition`, with its event; None when none does."""
+    def _lock(self, ids: Iterable[str]) -> dict[str, str | None]:
+        """Lock those of the bikes that there are; returns the trip that each is checked out for, by the bike's id."""
+        # In one order, so that two batches cannot wait for each other.
+        query = select(Bike.id, Bike.trip_id).where(Bike.id.in_(set(ids))).order_by(Bike.id).with_for_update()
+        return {bike_id: trip_id for bike_id, trip_id in self.session.execute(query)}  # noqa: C416
+
+    def _update(
+        self,
+        event_type: str,
+        condition: ColumnElement[bool],
+        origins: Mapping[str, Origin | None] | None = None,
+        **values: Any,
+    ) -> list[Bike]:
+        """Change the bikes that meet `condition`, with an event of each; `origins`: whose these are, by bike id."""
         values |= {"revision": Bike.revision + 1, "updated_at": func.now()}
         statement = update(Bike).where(condition).values(values).returning(Bike)
         options = {"populate_existing": True, "synchronize_session": False}
-        bike = self.session.scalars(statement.execution_options(**options)).one_or_none()
-        if bike is not None:
-            self._record(event_type, [bike], bike.updated_at)
-        return bike
+        bikes = list(self.session.scalars(statement.execution_options(**options)))
+        if bikes:
+            self._record(event_type, bikes, bikes[0].updated_at, origins)
+        return bikes
 
-    def _record(self, event_type: str, bikes: Iterable[Bike], occurred_at: datetime) -> None:
-        outbox.record(self.session, Outbox, event_type, [event_data(bike) for bike in bikes], occurred_at)
+    def _record(
+        self,
+        event_type: str,
+        bikes: Iterable[Bike],
+        occurred_at: datetime,
+        origins: Mapping[str, Origin | None] | None = None,
+    ) -> None:
+        changed = list(bikes)
+        whose = [(origins or {}).get(bike.id) for bike in changed]
+        outbox.record(self.session, Outbox, event_type, [event_data(bike) for bike in changed], occurred_at, whose)
 
 
 def _row(bike: dict[str, Any], now: datetime) -> dict[str, Any]:

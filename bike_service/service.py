@@ -32,6 +32,7 @@ from shared.positions_topology import PositionsTopology
 from shared.rpc import rpc
 from shared.rpc_batch import rpc_many
 from shared.timer_metrics import TimerMetrics
+from shared.together import only, together
 from shared.validation import load, load_arguments, load_calls
 from shared.worker_traces import Traces
 
@@ -130,17 +131,33 @@ class BikeService:
 
     @rpc
     def check_out(self, bike_id: Any, trip_id: Any, rider_id: Any) -> Json:
-        """Give the bike to a trip. Conflict: it is not available. Repeating it has no further effect."""
-        loaded = load_arguments(schemas.CheckOutSchema(), bike_id=bike_id, trip_id=trip_id, rider_id=rider_id)
-        with self.db.get_session() as session:
-            return operations.check_out(session, **loaded)
+        """Give an available bike to a trip. Conflict: it is not available. Again for the same trip: no effect."""
+        checked_out: Json = only(self.check_out_many([{"bike_id": bike_id, "trip_id": trip_id, "rider_id": rider_id}]))
+        return checked_out
+
+    @rpc_many
+    def check_out_many(self, calls: Any) -> Sequence[Any]:
+        """`check_out` for many callers at once: a list of `{"bike_id", "trip_id", "rider_id"}`."""
+        return self._together(operations.check_out, load_calls(schemas.CheckOutSchema(), calls))
 
     @rpc
     def check_in(self, bike_id: Any, trip_id: Any) -> Json:
         """Free the bike if it is checked out for this very trip: `{"released": bool}`."""
-        loaded = load_arguments(schemas.CheckInSchema(), bike_id=bike_id, trip_id=trip_id)
-        with self.db.get_session() as session:
-            return operations.check_in(session, **loaded)
+        checked_in: Json = only(self.check_in_many([{"bike_id": bike_id, "trip_id": trip_id}]))
+        return checked_in
+
+    @rpc_many
+    def check_in_many(self, calls: Any) -> Sequence[Any]:
+        """`check_in` for many callers at once: a list of `{"bike_id", "trip_id"}`."""
+        return self._together(operations.check_in, load_calls(schemas.CheckInSchema(), calls))
+
+    def _together(self, operation: Any, calls: Sequence[Any]) -> Sequence[Any]:
+        def work(good: Any) -> Sequence[Any]:
+            with self.db.get_session() as session:
+                outcomes: Sequence[Any] = operation(session, good)
+            return outcomes
+
+        return together(work, calls)
 
     @rpc
     def check_outs(self, older_than_s: Any = None, limit: Any = None, cursor: Any = None) -> Json:

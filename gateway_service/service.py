@@ -47,6 +47,8 @@ class GatewayService(Site):
     bike_rpc = RpcProxy("bike_service")
     bike_get = BatchProxy("bike_service", "get_many")
     trip_rpc = RpcProxy("trip_service")
+    trip_start = BatchProxy("trip_service", "start_many")
+    trip_end = BatchProxy("trip_service", "end_many")
 
     @cached_property
     def bikes(self) -> BikeService:
@@ -54,7 +56,7 @@ class GatewayService(Site):
 
     @cached_property
     def trips(self) -> TripService:
-        return TripService(self.trip_rpc, self.config["SETTINGS"].rpc_timeout)
+        return TripService(self.trip_rpc, self.config["SETTINGS"].rpc_timeout, self.trip_start, self.trip_end)
 
     @http(
         "POST",

@@ -1,6 +1,7 @@
 """trip_service as the gateway sees it: the only place where its remote methods are spelled."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from shared.fields import format_time
@@ -14,19 +15,37 @@ class TripService:
     `rider_id`: the rider whose trips alone are known; None for an operator.
     """
 
-    def __init__(self, rpc: Any, timeout: float) -> None:
-        """`rpc`: a `shared.rpc_proxy.ServiceProxy`; `timeout`: seconds for each call."""
+    def __init__(
+        self,
+        rpc: Any,
+        timeout: float,
+        start_one: Callable[..., Any] | None = None,
+        end_one: Callable[..., Any] | None = None,
+    ) -> None:
+        """`rpc`: a `shared.rpc_proxy.ServiceProxy`; `timeout`: seconds for each call.
+
+        `start_one`, `end_one`: `shared.rpc_batch.BatchProxy` of `start_many` and `end_many`: rides travel together.
+        """
         self._rpc = rpc.with_timeout(timeout)
+        self._start_one, self._end_one, self._timeout = start_one, end_one, timeout
 
     def start(self, bike_id: str, rider_id: str, idempotency_key: str | None) -> tuple[Trip, bool]:
         """The trip, and whether this is the kept answer to an earlier call with the same key."""
-        # The id comes from here, so that a call that is delivered twice starts one trip.
-        trip = self._rpc.start(bike_id, rider_id, trip_id=str(uuid.uuid4()), idempotency_key=idempotency_key)
+        assert self._start_one is not None, "given where trips are started"
+        trip = self._start_one(
+            self._timeout,
+            bike_id=bike_id,
+            rider_id=rider_id,
+            # The id comes from here, so that a call that is delivered twice starts one trip.
+            trip_id=str(uuid.uuid4()),
+            idempotency_key=idempotency_key,
+        )
         replayed = bool(trip.pop("replayed", False))
         return trip, replayed
 
     def end(self, trip_id: str, location: dict[str, Any] | None, rider_id: str | None) -> Trip:
-        trip: Trip = self._rpc.end(trip_id, location=location, rider_id=rider_id)
+        assert self._end_one is not None, "given where trips are ended"
+        trip: Trip = self._end_one(self._timeout, trip_id=trip_id, location=location, rider_id=rider_id)
         return trip
 
     def cancel(self, trip_id: str) -> Trip:

@@ -1,6 +1,12 @@
 """Arrays as PostgreSQL's text: one value to send, where psycopg2 would adapt each element by itself."""
 
 from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import String, cast, column, func, literal
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.selectable import TableValuedAlias
+from sqlalchemy.types import TypeEngine
 
 
 def array(values: Iterable[str | float | None]) -> str:
@@ -10,3 +16,21 @@ def array(values: Iterable[str | float | None]) -> str:
     Source: PostgreSQL's manual, "Array Input and Output Syntax".
     """
     return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
+
+
+def unnested(name: str, **columns: tuple[TypeEngine[Any], Iterable[Any]]) -> TableValuedAlias:
+    """The rows of `columns` (type and values by name) as a table of a statement, by one array a column."""
+    arrays = [cast(_literal(values), ARRAY(kind)) for kind, values in columns.values()]
+    table = func.unnest(*arrays).table_valued(*(column(each, kind) for each, (kind, _) in columns.items()))
+    return table.render_derived(name=name)
+
+
+def _literal(values: Iterable[Any]) -> Any:
+    return literal("{" + ",".join(map(_element, values)) + "}", String)
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

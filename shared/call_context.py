@@ -17,6 +17,10 @@ def _is_time(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_times(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_time, value))
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -25,7 +29,9 @@ CHECKS = {
     "call_id_stack": _is_texts,
     "deadline": _is_time,
     "request_id": _is_text,
+    "deadlines": _is_times,
     "request_ids": _is_texts,
+    "traceparents": _is_texts,
     "traceparent": _is_text,
     "tracestate": _is_text,
 }

@@ -12,7 +12,7 @@ from nameko.extensions import DependencyProvider
 from nameko.timer import Timer
 from pythonjsonlogger.json import JsonFormatter
 
-from shared import tracing
+from shared import origins, tracing
 from shared.errors import DomainError
 from shared.outage import is_outage
 
@@ -22,7 +22,6 @@ calls = logging.getLogger("calls")
 
 # Each greenlet has a context of its own, so what is set in a worker stays in it.
 REQUEST_ID = "request_id"
-REQUEST_IDS = "request_ids"
 
 
 def current_request_id() -> str | None:
@@ -96,6 +95,7 @@ class WorkerLog(DependencyProvider):
             worker_ctx.data.setdefault(REQUEST_ID, str(uuid.uuid4()))
         set_request_id(worker_ctx.data.get(REQUEST_ID))
         set_call_chain(worker_ctx.call_id_stack)
+        origins.take(worker_ctx.data)
         self._started[worker_ctx] = time.monotonic()
 
     def worker_result(self, worker_ctx: Any, result: Any = None, exc_info: Any = None) -> None:
@@ -115,7 +115,7 @@ class WorkerLog(DependencyProvider):
                 "duration_ms": None if started is None else round((time.monotonic() - started) * 1000, 1),
                 "call_id_stack": worker_ctx.call_id_stack,
                 # Of calls that came together (`shared.rpc_batch`).
-                **({REQUEST_IDS: worker_ctx.data[REQUEST_IDS]} if REQUEST_IDS in worker_ctx.data else {}),
+                **({origins.REQUEST_IDS: ids} if (ids := origins.request_ids()) else {}),
             },
             exc_info=exc_info if defect else None,
         )

@@ -28,6 +28,7 @@ from shared.errors import Unavailable
 from shared.fields import format_time
 from shared.log import current_request_id
 from shared.message_metrics import EVENTS_PUBLISHED
+from shared.origins import Origin
 from shared.outage import is_outage
 from shared.probes import PROBES, Probe, figure
 from shared.publisher import SharedPublisher
@@ -57,15 +58,25 @@ class OutboxMixin:
 
 
 def record(
-    session: Session, outbox: type[Any], event_type: str, items: Sequence[dict[str, Any]], occurred_at: datetime
+    session: Session,
+    outbox: type[Any],
+    event_type: str,
+    items: Sequence[dict[str, Any]],
+    occurred_at: datetime,
+    origins: Sequence[Origin | None] | None = None,
 ) -> None:
-    """Add an event for each of `items` to the transaction of `session`; each is JSON-safe and holds its `revision`."""
+    """Add an event for each of `items` to the transaction of `session`; each is JSON-safe and holds its `revision`.
+
+    `origins`: whose each of them is, by default the worker's own.
+    """
     if items:
-        session.execute(insert(outbox).values([_row(event_type, data, occurred_at) for data in items]))
+        whose = origins or [None] * len(items)
+        rows = [_row(event_type, data, occurred_at, origin) for data, origin in zip(items, whose, strict=True)]
+        session.execute(insert(outbox), rows)
         event.listen(session, "after_commit", _wake, once=True)
 
 
-def _row(event_type: str, data: dict[str, Any], occurred_at: datetime) -> dict[str, Any]:
+def _row(event_type: str, data: dict[str, Any], occurred_at: datetime, origin: Origin | None) -> dict[str, Any]:
     event_id = str(uuid.uuid4())
     payload = {
         "id": event_id,
@@ -78,8 +89,8 @@ def _row(event_type: str, data: dict[str, Any], occurred_at: datetime) -> dict[s
         "event_id": event_id,
         "type": event_type,
         "payload": json.dumps(payload),
-        "request_id": current_request_id(),
-        "traceparent": tracing.spans().carrier().get("traceparent"),
+        "request_id": origin.request_id if origin else current_request_id(),
+        "traceparent": origin.traceparent if origin else tracing.spans().carrier().get("traceparent"),
     }
 
 

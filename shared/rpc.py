@@ -161,10 +161,12 @@ class Rpc(NamekoRpc):
     def _handle_outcome(
         self, message: Message, began: float, worker_ctx: Any, result: Any, exc_info: Any
     ) -> tuple[Any, Any]:
-        outcome = outcome_of(exc_info and exc_info[1])
-        rpc_metrics.SERVED.record(time.monotonic() - began, self._metric_name, outcome)
+        self._record(message, time.monotonic() - began, worker_ctx, result, exc_info and exc_info[1])
         answer: tuple[Any, Any] = self.handle_result(message, worker_ctx, result, exc_info)
         return answer
+
+    def _record(self, message: Message, seconds: float, worker_ctx: Any, result: Any, error: Any) -> None:
+        rpc_metrics.SERVED.record(seconds, self._metric_name, outcome_of(error))
 
 
 rpc = Rpc.decorator

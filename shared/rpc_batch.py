@@ -8,28 +8,32 @@ is the data loader pattern (Facebook's DataLoader), over RPC and without its cac
 Measured: benchmarks/, workload `read_one`; docs/performance.md.
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import eventlet
 from eventlet.event import Event
 from kombu.message import Message
-from nameko.exceptions import deserialize, serialize
+from nameko.exceptions import serialize
 
-from shared.errors import DeadlineExceeded, DomainError
-from shared.log import REQUEST_ID, REQUEST_IDS
+from shared import rpc_metrics, tracing
+from shared.errors import DeadlineExceeded
+from shared.log import REQUEST_ID
+from shared.metrics import DEFECT, outcome_of
+from shared.origins import DEADLINES, HEADERS, Origin
+from shared.outage import as_unavailable, is_outage
 from shared.rpc import Rpc
 from shared.rpc_proxy import RpcClient
+
+log = logging.getLogger(__name__)
 
 MAX_CALLS = 100
 # Two: while one is worked on, the next is on its way.
 IN_FLIGHT = 2
-# In a header of the batch, by call; the ids of the requests, for the log, are in another.
-DEADLINES = "deadlines"
 # Of a message that is worked on: the places of the calls that came too late.
 LATE = "late_calls"
 
@@ -40,10 +44,12 @@ Outcome = dict[str, Any]
 class _Pending:
     """A call that waits for its outcome; `abandoned` when nobody does any more."""
 
-    __slots__ = ("abandoned", "arguments", "context", "deadline", "outcome")
+    __slots__ = ("abandoned", "arguments", "context", "origin", "outcome")
 
     def __init__(self, arguments: dict[str, Any], deadline: float, context: dict[str, Any]) -> None:
-        self.arguments, self.deadline, self.context = arguments, deadline, context
+        self.arguments, self.context = arguments, context
+        traceparent = tracing.spans().carrier().get("traceparent")
+        self.origin = Origin(context.get(REQUEST_ID), traceparent, deadline)
         self.outcome = Event()
         self.abandoned = False
 
@@ -103,47 +109,42 @@ class BatchProxy(RpcClient):
                 batch.append(pending)
         return batch
 
-    def _exchange_batch(self, batch: list[_Pending]) -> list[Outcome]:
-        now = time.time()
-        # The message lives as long as its most patient call; each call's own deadline goes along.
-        latest = max(each.deadline for each in batch)
-        context = {
-            **batch[0].context,
-            "deadline": latest,
-            DEADLINES: [each.deadline for each in batch],
-            REQUEST_IDS: [str(each.context.get(REQUEST_ID, "")) for each in batch],
-        }
-        carrier = SimpleNamespace(data=context, context_data=context)
-        outcomes = self.call(carrier, latest - now, self.method, [each.arguments for each in batch])
-        if not isinstance(outcomes, list) or len(outcomes) != len(batch):
-            raise TypeError(f"{self.target_service}.{self.method} did not answer each call")
-        return outcomes
+    def _exchange_batch(self, batch: list[_Pending]) -> list[Any]:
+        first = batch[0]
+        # This greenlet has no trace of its own: the message is part of the first call's.
+        with tracing.spans().continued({"traceparent": first.origin.traceparent}):
+            calls, origins = [each.arguments for each in batch], [each.origin for each in batch]
+            return self.call_many(first.context, self.method, calls, origins)
 
 
-def _settle(pending: _Pending, outcome: Outcome) -> None:
-    if outcome.get("error"):
-        pending.outcome.send_exception(deserialize(outcome["error"]))
+def _settle(pending: _Pending, outcome: Any) -> None:
+    if isinstance(outcome, Exception):
+        pending.outcome.send_exception(outcome)
     else:
-        pending.outcome.send(outcome.get("result"))
+        pending.outcome.send(outcome)
 
 
 class RpcMany(Rpc):
     """`@rpc_many`: the method takes a list of calls, each its keyword arguments, and returns a list of outcomes.
 
-    An outcome is a result, or a DomainError for that call alone; what the method raises fails all of them. A call
-    whose deadline has passed is not handed to it. Stock clients call it as `method([{...}, {...}])` and get
-    `[{"result": ..., "error": ...}, ...]`.
+    An outcome is a result, or an exception of that call alone; what the method raises fails all of them. A call whose
+    deadline has passed is not handed to it; `shared.origins` says whose the others are. Stock clients call it as
+    `method([{...}, {...}])` and get `[{"result": ..., "error": ...}, ...]`.
     """
 
     def handle_message(self, body: Any, message: Message) -> None:
-        deadlines = message.headers.pop(f"nameko.{DEADLINES}", None)
         calls = (
             body["args"][0] if isinstance(body, dict) and isinstance(body.get("args"), list) and body["args"] else None
         )
+        deadlines = message.headers.get(f"nameko.{DEADLINES}")
         if isinstance(calls, list) and isinstance(deadlines, list) and len(deadlines) == len(calls):
             now = time.time()
-            message.properties[LATE] = [index for index, deadline in enumerate(deadlines) if _is_past(deadline, now)]
-            body["args"][0] = [call for index, call in enumerate(calls) if index not in message.properties[LATE]]
+            late = [index for index, deadline in enumerate(deadlines) if _is_past(deadline, now)]
+            message.properties[LATE] = late
+            body["args"][0] = _without(late, calls)
+            for name in (f"nameko.{header}" for header in HEADERS):
+                if isinstance(message.headers.get(name), list):
+                    message.headers[name] = _without(late, message.headers[name])
         super().handle_message(body, message)
 
     def handle_result(self, message: Message, worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
@@ -155,21 +156,36 @@ class RpcMany(Rpc):
         super().handle_result(message, worker_ctx, result, exc_info)
         return result, exc_info
 
+    def _record(self, message: Message, seconds: float, worker_ctx: Any, result: Any, error: Any) -> None:
+        """Count each call."""
+        for _ in message.properties.get(LATE, ()):
+            rpc_metrics.SERVED.record(seconds, self._metric_name, rpc_metrics.EXPIRED)
+        # What is no list of outcomes is a defect in any case, and will be answered as one.
+        outcomes = result if error is None and isinstance(result, list) else worker_ctx.args[0]
+        for each in outcomes if isinstance(outcomes, list) else ():
+            outcome = outcome_of(error or (each if isinstance(each, Exception) else None))
+            rpc_metrics.SERVED.record(seconds, self._metric_name, outcome)
+
     def _outcomes(self, message: Message, results: Any) -> list[Outcome]:
-        outcomes = [_outcome(each) for each in results]
+        outcomes = [self._outcome(each) for each in results]
         for index in message.properties.get(LATE, ()):
-            outcomes.insert(index, _outcome(DeadlineExceeded("The call came too late.")))
+            outcomes.insert(index, self._outcome(DeadlineExceeded("The call came too late.")))
         return outcomes
+
+    def _outcome(self, each: Any) -> Outcome:
+        if not isinstance(each, Exception):
+            return {"result": each, "error": None}
+        if outcome_of(each) == DEFECT:
+            log.error("a call failed among others", extra={"method": self.method_name}, exc_info=each)
+        return {"result": None, "error": serialize(as_unavailable(each) if is_outage(each) else each)}
 
 
 def _is_past(deadline: Any, now: float) -> bool:
     return isinstance(deadline, int | float) and deadline < now
 
 
-def _outcome(each: Any) -> Outcome:
-    if isinstance(each, DomainError):
-        return {"result": None, "error": serialize(each)}
-    return {"result": each, "error": None}
+def _without(places: list[int], values: list[Any]) -> list[Any]:
+    return [value for place, value in enumerate(values) if place not in places] if places else values
 
 
 rpc_many = RpcMany.decorator

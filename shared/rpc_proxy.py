@@ -6,8 +6,11 @@ deadline of the work that it is part of, whichever is sooner), and the deadline 
 
 import json
 import logging
+import math
 import time
+from collections.abc import Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from nameko.exceptions import deserialize
@@ -15,9 +18,10 @@ from nameko.extensions import DependencyProvider
 from nameko.messaging import HeaderEncoder
 from nameko.rpc import get_rpc_exchange
 
-from shared import tracing
+from shared import origins, tracing
 from shared.errors import DeadlineExceeded, Unavailable
 from shared.metrics import OK, outcome_of
+from shared.origins import Origin
 from shared.publisher import SharedPublisher, Unroutable
 from shared.rpc_metrics import MADE
 
@@ -36,6 +40,26 @@ class ServiceProxy:
     def with_timeout(self, seconds: float) -> "ServiceProxy":
         """The same proxy with another time limit for each call."""
         return ServiceProxy(self._provider, self._worker_ctx, seconds)
+
+    def call_many(
+        self, method: str, calls: Sequence[dict[str, Any]], origins: Sequence[Origin | None] | None = None
+    ) -> list[Any]:
+        """One message for `calls` (keyword arguments each) of an `rpc_many` method: of each its result or exception.
+
+        `origins`: whose each call is, by default the worker's own. Raises what fails all of them, as a call does.
+        """
+        data = self._worker_ctx.data
+        latest = min(time.time() + self._timeout, data.get("deadline") or math.inf)
+        given = [origin or Origin() for origin in origins or [None] * len(calls)]
+        own = [
+            Origin(
+                origin.request_id or data.get("request_id"),
+                origin.traceparent or tracing.spans().carrier().get("traceparent"),
+                min(latest, origin.deadline or math.inf),
+            )
+            for origin in given
+        ]
+        return self._provider.call_many(self._worker_ctx.context_data, method, calls, own)
 
     def __getattr__(self, method: str) -> Any:
         return partial(self._provider.call, self._worker_ctx, self._timeout, method)
@@ -65,6 +89,29 @@ class RpcClient(DependencyProvider, HeaderEncoder):
             raise
         finally:
             MADE.record(time.monotonic() - began, self.target_service, method, outcome)
+
+    def call_many(
+        self, context: dict[str, Any], method: str, calls: Sequence[dict[str, Any]], whose: Sequence[Origin]
+    ) -> list[Any]:
+        """Calls in one message; see ServiceProxy. The message lives as long as its most patient call."""
+        began, latest = time.monotonic(), max(origin.deadline or 0.0 for origin in whose)
+        context = {**context, "deadline": latest, **origins.headers(whose)}
+        carrier = SimpleNamespace(data=context, context_data=context)
+        try:
+            answers = self._call(carrier, latest - time.time(), method, (calls,), {})
+            if not isinstance(answers, list) or len(answers) != len(calls):
+                raise TypeError(f"{self.target_service}.{method} did not answer each call")
+            outcomes = [deserialize(each["error"]) if each.get("error") else each.get("result") for each in answers]
+        except Exception as error:
+            self._count(began, method, [error] * len(calls))
+            raise
+        self._count(began, method, outcomes)
+        return outcomes
+
+    def _count(self, began: float, method: str, outcomes: Sequence[Any]) -> None:
+        seconds = time.monotonic() - began
+        for each in outcomes:
+            MADE.record(seconds, self.target_service, method, outcome_of(each if isinstance(each, Exception) else None))
 
     def _call(self, worker_ctx: Any, timeout: float, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         now = time.time()

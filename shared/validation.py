@@ -6,7 +6,9 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, pre_load
 
+from shared import origins
 from shared.errors import Invalid
+from shared.origins import Origin
 
 # No object that we take has so many members; naming each unknown one of a flood would help nobody but its sender.
 MAX_MEMBERS = 50
@@ -63,16 +65,18 @@ def load_arguments(schema: Schema, /, **arguments: Any) -> Mapping[str, Any]:
 def load_calls(schema: Schema, calls: Any) -> list[Mapping[str, Any] | Invalid]:
     """The keyword arguments of each of `calls` (see `shared.rpc_batch`) through `schema`, or why they do not fit.
 
+    With the arguments comes `origin` (see `shared.origins`): whose the call is.
+
     Raises Invalid when `calls` is no list of up to MAX_CALLS objects.
     """
     if not isinstance(calls, list) or len(calls) > MAX_CALLS or not all(isinstance(call, dict) for call in calls):
         message = f"Not a list of up to {MAX_CALLS} objects."
         raise Invalid("The arguments are invalid.", {"errors": {"calls": [message]}})
-    return [_load_call(schema, call) for call in calls]
+    return [_load_call(schema, call, origin) for call, origin in zip(calls, origins.current(len(calls)), strict=True)]
 
 
-def _load_call(schema: Schema, call: dict[str, Any]) -> Mapping[str, Any] | Invalid:
+def _load_call(schema: Schema, call: dict[str, Any], origin: Origin | None) -> Mapping[str, Any] | Invalid:
     try:
-        return load_arguments(schema, **call)
+        return {**load_arguments(schema, **call), "origin": origin}
     except Invalid as error:
         return error

@@ -1,6 +1,6 @@
 """What can be asked of the rides: rules from `domain`, rows from `repositories`, the bikes from bike_service."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,13 +8,14 @@ from sqlalchemy.orm import Session
 
 from shared import idempotency, position_messages
 from shared.batch import DeadLetter, Delivery
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, DomainError, NotFound
 from shared.fields import Point, canonical_uuid, format_time, parse_time
+from shared.origins import Origin
 from shared.paging import decode_cursor, page
 from trip_service import domain, positions, schemas
 from trip_service.domain import EndedBy, Status, Tariff
 from trip_service.models import IdempotencyKey, Trip
-from trip_service.repositories import Trips
+from trip_service.repositories import Ending, Trips
 
 Json = dict[str, Any]
 Transaction = Callable[[], Any]
@@ -43,45 +44,63 @@ def route(session: Session, trip_id: str, rider_id: str | None) -> Json:
     return schemas.route_feature(trip, trips.route(trip))
 
 
-def end(session: Session, trip_id: str, rider_id: str | None, location: Point | None, tariff: Tariff) -> Json:
-    """End a trip, once: it is priced, and its event written, in this transaction."""
+def end(session: Session, calls: Sequence[Mapping[str, Any]], tariff: Tariff) -> list[Json | DomainError]:
+    """End trips, each once: it is priced, and its event written, in this transaction. Of each call its trip, ended."""
     trips = Trips(session)
-    trip = _found(trips.get(trip_id, for_update=True), rider_id)
-    _refuse_if(domain.refusal_to_end(trip.status))
-    if trip.status == Status.ACTIVE:
-        ended_at = max(datetime.now(UTC), trip.started_at)
-        if location is None:
-            last = trips.last_position(trip, ended_at)
-            location = last[1] if last else trip.start_location
-        by = EndedBy.OPERATOR if rider_id is None else EndedBy.RIDER
-        trip = trips.finish(trip, "trip_ended", _ending(trip, ended_at, by, location, tariff))
-    return schemas.show(trip)
+    known = trips.by_ids((call["trip_id"] for call in calls), for_update=True)
+    refusals = [_refusal(known.get(call["trip_id"]), call, domain.refusal_to_end) for call in calls]
+    ending: dict[str, Mapping[str, Any]] = {}
+    for call, refusal in zip(calls, refusals, strict=True):
+        if refusal is None and known[call["trip_id"]].status == Status.ACTIVE:
+            ending.setdefault(call["trip_id"], call)
+    if ending:
+        now = datetime.now(UTC)
+        lasts = trips.last_positions(
+            [known[trip_id] for trip_id, call in ending.items() if "location" not in call], now
+        )
+        endings = [_ending(known[trip_id], call, now, lasts, tariff) for trip_id, call in ending.items()]
+        known |= trips.finish("trip_ended", endings)
+    shown = {trip_id: schemas.show(trip) for trip_id, trip in known.items()}
+    return [refusal or shown[call["trip_id"]] for call, refusal in zip(calls, refusals, strict=True)]
+
+
+def _ending(
+    trip: Trip, call: Mapping[str, Any], now: datetime, lasts: Mapping[str, tuple[datetime, Point]], tariff: Tariff
+) -> Ending:
+    location = call["location"] if "location" in call else _last_place(trip, lasts)
+    by = EndedBy.RIDER if "rider_id" in call else EndedBy.OPERATOR
+    return _priced(trip, max(now, trip.started_at), by, location, tariff, call.get("origin"))
 
 
 def cancel(session: Session, trip_id: str) -> Json:
     """Cancel an active trip, once; nothing is to be paid."""
     trips = Trips(session)
-    trip = _found(trips.get(trip_id, for_update=True), None)
-    _refuse_if(domain.refusal_to_cancel(trip.status))
+    trip = trips.by_ids([trip_id], for_update=True).get(trip_id)
+    refusal = _refusal(trip, {}, domain.refusal_to_cancel)
+    if trip is None or refusal is not None:
+        raise refusal or NotFound("There is no such trip.")
     if trip.status == Status.ACTIVE:
         ended_at = max(datetime.now(UTC), trip.started_at)
-        last = trips.last_position(trip, ended_at)
-        ending = _ending(trip, ended_at, EndedBy.OPERATOR, last[1] if last else trip.start_location, None)
-        trip = trips.finish(trip, "trip_cancelled", ending)
+        place, duration_s = (
+            _last_place(trip, trips.last_positions([trip], ended_at)),
+            domain.duration_s(trip.started_at, ended_at),
+        )
+        trip = trips.finish("trip_cancelled", [Ending(trip, ended_at, EndedBy.OPERATOR, place, duration_s)])[trip_id]
     return schemas.show(trip)
 
 
 def end_forgotten(session: Session, trip_id: str, since: datetime, tariff: Tariff) -> Json | None:
     """End a trip that nobody ended, at the time and place of its last position, else of its start."""
     trips = Trips(session)
-    trip = trips.get(trip_id, for_update=True)
+    trip = trips.by_ids([trip_id], for_update=True).get(trip_id)
     if trip is None or trip.status != Status.ACTIVE:
         return None
-    ended_at, location = trips.last_position(trip, datetime.now(UTC)) or (trip.started_at, trip.start_location)
+    lasts = trips.last_positions([trip], datetime.now(UTC))
+    ended_at, location = lasts.get(trip_id, (trip.started_at, trip.start_location))
     if ended_at >= since:
         return None  # heard of after all, while this waited for the lock
-    ending = _ending(trip, ended_at, EndedBy.SYSTEM, location, tariff)
-    return schemas.show(trips.finish(trip, "trip_ended", ending))
+    ending = _priced(trip, ended_at, EndedBy.SYSTEM, location, tariff, None)
+    return schemas.show(trips.finish("trip_ended", [ending])[trip_id])
 
 
 def take_positions(
@@ -115,7 +134,7 @@ def keep_partitions(transaction: Transaction, retention: timedelta | None, now: 
         # A distance must be known before its route is dropped.
         trips = Trips(session)
         while stale := trips.stale_before(_measured_until(retention, now), 100):
-            trips.measure([trip.id for trip in stale])
+            trips.refresh_distances(stale)
     with transaction() as session:
         outdated = positions.outdated_partitions(session, now - retention)
     for name in outdated:
@@ -135,29 +154,28 @@ def _measured_until(retention: timedelta, now: datetime | None = None) -> dateti
     return (now or datetime.now(UTC)) - retention + timedelta(days=1)
 
 
-def _ending(
-    trip: Trip, ended_at: datetime, ended_by: EndedBy, location: Point | None, tariff: Tariff | None
-) -> dict[str, Any]:
-    longitude, latitude = location or (None, None)
+def _priced(
+    trip: Trip, ended_at: datetime, by: EndedBy, location: Point | None, tariff: Tariff, origin: Origin | None
+) -> Ending:
     duration_s = domain.duration_s(trip.started_at, ended_at)
-    return {
-        "status": Status.CANCELLED if tariff is None else Status.ENDED,
-        "ended_at": ended_at,
-        "ended_by": ended_by,
-        "end_longitude": longitude,
-        "end_latitude": latitude,
-        "duration_s": duration_s,
-        "fare_amount": None if tariff is None else tariff.fare(duration_s),
-        "fare_currency": None if tariff is None else tariff.currency,
-    }
+    return Ending(trip, ended_at, by, location, duration_s, tariff.fare(duration_s), tariff.currency, origin)
+
+
+def _last_place(trip: Trip, lasts: Mapping[str, tuple[datetime, Point]]) -> Point | None:
+    return lasts[trip.id][1] if trip.id in lasts else trip.start_location
+
+
+def _refusal(
+    trip: Trip | None, call: Mapping[str, Any], refusal_by: Callable[[str], str | None]
+) -> NotFound | Conflict | None:
+    """Why this call cannot have its trip changed, or None."""
+    if trip is None or call.get("rider_id") not in (None, trip.rider_id):
+        return NotFound("There is no such trip.")
+    reason = refusal_by(trip.status)
+    return None if reason is None else Conflict(reason)
 
 
 def _found(trip: Trip | None, rider_id: str | None) -> Trip:
     if trip is None or rider_id not in (None, trip.rider_id):
         raise NotFound("There is no such trip.")
     return trip
-
-
-def _refuse_if(reason: str | None) -> None:
-    if reason is not None:
-        raise Conflict(reason)

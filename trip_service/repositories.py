@@ -1,72 +1,56 @@
 """The rides in PostgreSQL. Everything works in the caller's transaction."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, insert, select, text, tuple_, update
+from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from shared import outbox
+from shared.arrays import array, unnested
 from shared.compiled_positions import Position
 from shared.fields import Point
 from shared.metrics import count_on_commit
-from trip_service.domain import Status
+from shared.origins import Origin
+from trip_service import statements
+from trip_service.domain import EndedBy, Status
 from trip_service.metrics import TOMBSTONES, TRIPS_CANCELLED, TRIPS_ENDED, TRIPS_STARTED
 from trip_service.models import Outbox, Trip
 from trip_service.schemas import event_data
 
-LENGTHS = text("""
-    SELECT trips.id::text, coalesce(sum(step), 0)
-    FROM trips LEFT JOIN LATERAL (
-        -- The first position has none before it, and no step.
-        SELECT CASE WHEN lag(longitude) OVER path IS NOT NULL THEN
-            great_circle_m(lag(longitude) OVER path, lag(latitude) OVER path, longitude, latitude)
-        END AS step
-        FROM positions
-        WHERE positions.bike_id = trips.bike_id AND recorded_at >= trips.started_at
-            AND recorded_at <= coalesce(trips.ended_at, 'infinity')
-            -- Said once more with values, so that only the partitions of these days are looked at.
-            AND recorded_at >= :since AND recorded_at <= coalesce(CAST(:until AS timestamptz), 'infinity')
-        WINDOW path AS (ORDER BY recorded_at)
-    ) AS steps ON true
-    WHERE trips.id = ANY(CAST(:ids AS uuid[]))
-    GROUP BY trips.id
-""")
-ROUTE = text("""
-    SELECT recorded_at, longitude, latitude FROM positions
-    WHERE bike_id = :bike_id AND recorded_at >= :started_at
-        AND recorded_at <= coalesce(CAST(:ended_at AS timestamptz), 'infinity')
-    ORDER BY recorded_at
-""")
-LAST_POSITION = text("""
-    SELECT recorded_at, longitude, latitude FROM positions
-    WHERE bike_id = :bike_id AND recorded_at >= :started_at AND recorded_at <= :until
-    ORDER BY recorded_at DESC LIMIT 1
-""")
-TOUCH = text("""
-    UPDATE trips SET route_version = route_version + 1
-    WHERE id = ANY(ARRAY(
-        SELECT trips.id
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]))
-            AS new (bike_id, first, last)
-        JOIN trips ON trips.bike_id = new.bike_id AND trips.status <> 'void'
-            AND tstzrange(started_at, coalesce(ended_at, 'infinity'), '[]') && tstzrange(first, last, '[]')
-            -- The routes of older trips are dropped, and their distances stand.
-        WHERE CAST(:kept_since AS timestamptz) IS NULL OR started_at >= :kept_since
-        ORDER BY trips.id FOR UPDATE OF trips
-    ))
-""")
-FORGOTTEN = text("""
-    SELECT id::text FROM trips
-    WHERE status = 'active' AND started_at < :since AND NOT EXISTS (
-        -- A clock far ahead must not keep its trip for ever.
-        SELECT FROM positions WHERE positions.bike_id = trips.bike_id AND recorded_at BETWEEN :since AND now()
-    )
-    ORDER BY started_at LIMIT :limit
-""")
+NOWHERE = (None, None)
+
+
+@dataclass(frozen=True)
+class NewTrip:
+    """A trip to be started; `origin`: whose call it is, None for the worker's own."""
+
+    trip_id: str
+    bike_id: str
+    rider_id: str
+    started_at: datetime
+    location: Point | None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a trip gets by its end; `fare` (an amount) and `currency` are None of one that is cancelled."""
+
+    trip: Trip
+    ended_at: datetime
+    ended_by: EndedBy
+    location: Point | None
+    duration_s: int
+    fare: Decimal | None = None
+    currency: str | None = None
+    origin: Origin | None = None
 
 
 def count_active(session: Session) -> int:
@@ -81,34 +65,36 @@ class Trips:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def get(self, trip_id: str, *, for_update: bool = False, tombstones: bool = False) -> Trip | None:
-        """The trip; `for_update` locks it until the transaction ends."""
-        query = select(Trip).where(Trip.id == trip_id).execution_options(populate_existing=True)
+    def get(self, trip_id: str) -> Trip | None:
+        """The trip."""
+        return self.by_ids([trip_id]).get(trip_id)
+
+    def by_ids(self, ids: Iterable[str], *, for_update: bool = False, tombstones: bool = False) -> dict[str, Trip]:
+        """Those of the trips that there are, by id; `for_update` locks them until the transaction ends."""
+        query = select(Trip).where(Trip.id.in_(set(ids))).execution_options(populate_existing=True)
         if not tombstones:
             query = query.where(Trip.status != Status.VOID)
-        return self.session.scalars(query.with_for_update() if for_update else query).one_or_none()
+        if for_update:
+            # In one order, so that two batches cannot wait for each other.
+            query = query.order_by(Trip.id).with_for_update()
+        return {trip.id: trip for trip in self.session.scalars(query)}
 
-    def active_of_rider(self, rider_id: str) -> Trip | None:
-        """The rider's active trip, if there is one."""
-        query = select(Trip).where(Trip.rider_id == rider_id, Trip.status == Status.ACTIVE)
-        return self.session.scalars(query).one_or_none()
+    def active_of_riders(self, rider_ids: Iterable[str]) -> dict[str, Trip]:
+        """The riders' active trips, by rider."""
+        query = select(Trip).where(Trip.rider_id.in_(set(rider_ids)), Trip.status == Status.ACTIVE)
+        return {trip.rider_id: trip for trip in self.session.scalars(query)}
 
-    def start(self, trip_id: str, bike_id: str, rider_id: str, started_at: datetime, location: Point | None) -> Trip:
-        """Insert an active trip with its event; raises IntegrityError when its id, its bike or its rider is taken."""
-        longitude, latitude = location or (None, None)
-        row = {
-            "id": trip_id,
-            "bike_id": bike_id,
-            "rider_id": rider_id,
-            "status": Status.ACTIVE,
-            "started_at": started_at,
-            "start_longitude": longitude,
-            "start_latitude": latitude,
-        }
-        trip = self.session.scalars(insert(Trip).values(row).returning(Trip)).one()
-        self._record("trip_started", trip, started_at)
-        count_on_commit(self.session, TRIPS_STARTED)
-        return trip
+    def start(self, starts: Sequence[NewTrip]) -> dict[str, Trip]:
+        """Insert active trips with their events, by id; those whose id, bike or rider is taken are left out."""
+        # In one order of riders, so that two batches cannot wait for each other; a bike is given to one of them only.
+        rows = [_row(start) for start in sorted(starts, key=lambda start: start.rider_id)]
+        if not rows:
+            return {}
+        statement = upsert(Trip).on_conflict_do_nothing().returning(Trip)
+        started = {trip.id: trip for trip in self.session.scalars(statement, rows)}
+        self._record("trip_started", started.values(), {start.trip_id: start.origin for start in starts})
+        count_on_commit(self.session, TRIPS_STARTED, len(started))
+        return started
 
     def entomb(self, trip_id: str, bike_id: str, rider_id: str) -> str:
         """Put the id down as a tombstone, so that a late start under it fails; returns the status the id has now."""
@@ -117,17 +103,40 @@ class Trips:
         count_on_commit(self.session, TOMBSTONES, put.rowcount)  # type: ignore[attr-defined]
         return self.session.scalars(select(Trip.status).where(Trip.id == trip_id)).one()
 
-    def finish(self, trip: Trip, event_type: str, values: dict[str, Any]) -> Trip:
-        """End or cancel a trip locked by `get`, with the distance known now, and its event."""
-        # A new route version too: whoever measures the open route meanwhile must not have the last word.
-        versions = {"revision": Trip.revision + 1, "route_version": Trip.route_version + 1}
-        self.session.execute(update(Trip).where(Trip.id == trip.id).values({**values, **versions}))
-        self.measure([trip.id])
-        finished = self.get(trip.id)
-        assert finished is not None, "locked by this transaction"
-        self._record(event_type, finished, values["ended_at"])
-        cancelled = finished.status == Status.CANCELLED
-        count_on_commit(self.session, TRIPS_CANCELLED if cancelled else TRIPS_ENDED.labels(finished.ended_by))
+    def finish(self, event_type: str, endings: Sequence[Ending]) -> dict[str, Trip]:
+        """End or cancel trips locked by `by_ids`, with the distances known now, and their events; by id."""
+        new = unnested(
+            "new",
+            id=(Trip.id.type, (each.trip.id for each in endings)),
+            ended_at=(Trip.ended_at.type, (each.ended_at for each in endings)),
+            longitude=(Trip.end_longitude.type, ((each.location or NOWHERE)[0] for each in endings)),
+            latitude=(Trip.end_latitude.type, ((each.location or NOWHERE)[1] for each in endings)),
+            ended_by=(Trip.ended_by.type, (each.ended_by for each in endings)),
+            duration_s=(Trip.duration_s.type, (each.duration_s for each in endings)),
+            fare_amount=(Trip.fare_amount.type, (each.fare for each in endings)),
+            fare_currency=(Trip.fare_currency.type, (each.currency for each in endings)),
+        )
+        values = {
+            "status": Status.CANCELLED if event_type == "trip_cancelled" else Status.ENDED,
+            "ended_at": new.c.ended_at,
+            "ended_by": new.c.ended_by,
+            "end_longitude": new.c.longitude,
+            "end_latitude": new.c.latitude,
+            "duration_s": new.c.duration_s,
+            "fare_amount": new.c.fare_amount,
+            "fare_currency": new.c.fare_currency,
+            "revision": Trip.revision + 1,
+            # A new route version too: whoever measures the open route meanwhile must not have the last word.
+            "route_version": Trip.route_version + 1,
+        }
+        statement = update(Trip).where(Trip.id == new.c.id).values(values).returning(Trip)
+        options = {"populate_existing": True, "synchronize_session": False}
+        finished = {trip.id: trip for trip in self.session.scalars(statement.execution_options(**options))}
+        self.refresh_distances(list(finished.values()))
+        self._record(event_type, finished.values(), {each.trip.id: each.origin for each in endings})
+        for (status, ended_by), number in Counter((trip.status, trip.ended_by) for trip in finished.values()).items():
+            metric = TRIPS_CANCELLED if status == Status.CANCELLED else TRIPS_ENDED.labels(ended_by)
+            count_on_commit(self.session, metric, number)
         return finished
 
     def find(self, criteria: dict[str, Any], after: tuple[datetime, str] | None, limit: int) -> list[Trip]:
@@ -151,7 +160,7 @@ class Trips:
 
     def forgotten(self, since: datetime, limit: int) -> Sequence[str]:
         """Ids of active trips that started before `since` and whose bike has sent no position after it."""
-        return self.session.scalars(FORGOTTEN, {"since": since, "limit": limit}).all()
+        return self.session.scalars(statements.FORGOTTEN, {"since": since, "limit": limit}).all()
 
     def touch_routes(self, positions: Sequence[Position], kept_since: datetime | None) -> None:
         """Let the trips that `positions` may belong to, of those started after `kept_since`, be measured anew.
@@ -165,57 +174,65 @@ class Trips:
             spans[position.bike_id] = min(first, position.recorded_at), max(last, position.recorded_at)
         ids, firsts, lasts = list(spans), [s[0] for s in spans.values()], [s[1] for s in spans.values()]
         spans_by_bike = {"ids": ids, "firsts": firsts, "lasts": lasts, "kept_since": kept_since}
-        self.session.execute(TOUCH, spans_by_bike)
+        self.session.execute(statements.TOUCH, spans_by_bike)
 
     def refresh_distances(self, trips: Sequence[Trip]) -> None:
-        """Measure those of `trips` whose route has changed since they were measured."""
+        """Measure those of `trips` whose route has changed since they were measured, and keep the distances."""
         stale = {trip.id: trip for trip in trips if trip.distance_version != trip.route_version}
-        if stale:
-            for trip_id, distance_m in self.measure(list(stale)).items():
-                # Not an assignment: that would be written, without the guard that `measure` writes with.
-                set_committed_value(stale[trip_id], "distance_m", distance_m)
+        if not stale:
+            return
+        ends = [trip.ended_at for trip in stale.values() if trip.ended_at is not None]
+        span = {
+            "since": min(trip.started_at for trip in stale.values()),
+            "until": max(ends) if len(ends) == len(stale) else None,
+        }
+        for trip_id, version, metres in self.session.execute(statements.MEASURE, {"ids": array(stale), **span}):
+            # No assignments: they would be written, without the guard that MEASURE writes with.
+            set_committed_value(stale[trip_id], "distance_m", metres)
+            set_committed_value(stale[trip_id], "distance_version", version)
 
     def stale_before(self, moment: datetime, limit: int) -> list[Trip]:
         """Trips started before `moment` whose distance does not follow their route yet."""
         query = select(Trip).where(Trip.started_at < moment, Trip.distance_version != Trip.route_version)
         return list(self.session.scalars(query.limit(limit)))
 
-    def measure(self, trip_ids: list[str]) -> dict[str, float]:
-        """Sum up the routes of trips and keep the distances; returns them by trip id.
-
-        The version is read before the route: what arrives in between makes the trip stale again.
-        """
-        query = select(Trip.id, Trip.route_version, Trip.started_at, Trip.ended_at).where(Trip.id.in_(trip_ids))
-        trips = self.session.execute(query).all()
-        ends = [trip.ended_at for trip in trips]
-        span = {
-            "since": min((trip.started_at for trip in trips), default=None),
-            "until": None if None in ends else max(ends, default=None),
-        }
-        versions = {trip.id: trip.route_version for trip in trips}
-        rows = self.session.execute(LENGTHS, {"ids": trip_ids, **span})
-        lengths = {trip_id: length for trip_id, length in rows}  # noqa: C416
-        measured = [
-            {"key": trip_id, "version": versions[trip_id], "metres": lengths[trip_id]} for trip_id in sorted(versions)
-        ]
-        statement = (
-            update(Trip)
-            .where(and_(Trip.id == bindparam("key"), Trip.distance_version <= bindparam("version")))
-            .values(distance_m=bindparam("metres"), distance_version=bindparam("version"))
-        )
-        self.session.connection().execute(statement, measured)
-        return lengths
-
     def route(self, trip: Trip) -> list[tuple[datetime, float, float]]:
         """The (time, longitude, latitude) of the bike from the trip's start to its end, in time order."""
         span = {"bike_id": trip.bike_id, "started_at": trip.started_at, "ended_at": trip.ended_at}
-        return [(row.recorded_at, row.longitude, row.latitude) for row in self.session.execute(ROUTE, span)]
+        return [(row.recorded_at, row.longitude, row.latitude) for row in self.session.execute(statements.ROUTE, span)]
 
-    def last_position(self, trip: Trip, until: datetime) -> tuple[datetime, Point] | None:
-        """Time and place of the trip's last position up to `until`, if there is one."""
-        span = {"bike_id": trip.bike_id, "started_at": trip.started_at, "until": until}
-        row = self.session.execute(LAST_POSITION, span).one_or_none()
-        return None if row is None else (row.recorded_at, (row.longitude, row.latitude))
+    def last_positions(self, trips: Sequence[Trip], until: datetime) -> dict[str, tuple[datetime, Point]]:
+        """Time and place of the last position up to `until` of those of the trips that have one, by trip."""
+        if not trips:
+            return {}
+        spans = {
+            "trips": array(trip.id for trip in trips),
+            "bikes": array(trip.bike_id for trip in trips),
+            "starts": array(trip.started_at.isoformat() for trip in trips),
+            "since": min(trip.started_at for trip in trips),
+            "until": until,
+        }
+        rows = self.session.execute(statements.LAST_POSITIONS, spans)
+        return {trip_id: (recorded_at, (longitude, latitude)) for trip_id, recorded_at, longitude, latitude in rows}
 
-    def _record(self, event_type: str, trip: Trip, occurred_at: datetime) -> None:
-        outbox.record(self.session, Outbox, event_type, [event_data(trip)], occurred_at)
+    def _record(self, event_type: str, trips: Iterable[Trip], origins: Mapping[str, Origin | None]) -> None:
+        """An event of each trip, at the time of its change; of a batch mostly one time."""
+        by_time: dict[datetime, list[Trip]] = {}
+        for trip in trips:
+            by_time.setdefault(trip.ended_at or trip.started_at, []).append(trip)
+        for occurred_at, same in by_time.items():
+            whose = [origins[trip.id] for trip in same]
+            outbox.record(self.session, Outbox, event_type, [event_data(trip) for trip in same], occurred_at, whose)
+
+
+def _row(start: NewTrip) -> dict[str, Any]:
+    longitude, latitude = start.location or NOWHERE
+    return {
+        "id": start.trip_id,
+        "bike_id": start.bike_id,
+        "rider_id": start.rider_id,
+        "status": Status.ACTIVE,
+        "started_at": start.started_at,
+        "start_longitude": longitude,
+        "start_latitude": latitude,
+    }

@@ -25,9 +25,11 @@ from shared.outbox import OutboxRelay
 from shared.positions import queue_of
 from shared.positions_topology import PositionsTopology
 from shared.rpc import rpc
+from shared.rpc_batch import rpc_many
 from shared.rpc_proxy import RpcProxy
 from shared.timer_metrics import TimerMetrics
-from shared.validation import load_arguments
+from shared.together import only, together
+from shared.validation import load_arguments, load_calls
 from shared.worker_traces import Traces
 from trip_service import operations, schemas
 from trip_service.models import Base, Outbox
@@ -69,24 +71,37 @@ class TripService:
 
         NotFound: no such bike. Conflict: the bike is not available, or the rider has an active trip.
         """
-        loaded = load_arguments(
-            schemas.StartSchema(), bike_id=bike_id, rider_id=rider_id, trip_id=trip_id, idempotency_key=idempotency_key
-        )
-        renting = Renting(self.transaction, self.bikes)
-        return renting.start(
-            loaded["bike_id"], loaded["rider_id"], loaded.get("trip_id"), loaded.get("idempotency_key")
-        )
+        call = {"bike_id": bike_id, "rider_id": rider_id, "trip_id": trip_id, "idempotency_key": idempotency_key}
+        trip: Json = only(self.start_many([call]))
+        return trip
+
+    @rpc_many
+    def start_many(self, calls: Any) -> Sequence[Any]:
+        """`start` for many callers at once: a list of `{"bike_id", "rider_id", "trip_id", "idempotency_key"}`."""
+        return together(Renting(self.transaction, self.bikes).start, load_calls(schemas.StartSchema(), calls))
 
     @rpc
     def end(self, trip_id: Any, location: Any = None, rider_id: Any = None) -> Json:
         """End a trip, at `location` or where its bike was last. Again: the same answer. Conflict: cancelled."""
-        loaded = load_arguments(schemas.EndSchema(), trip_id=trip_id, location=location, rider_id=rider_id)
-        with self.transaction() as session:
-            trip = operations.end(
-                session, loaded["trip_id"], loaded.get("rider_id"), loaded.get("location"), self.settings.tariff
-            )
-        Renting(self.transaction, self.bikes).check_in(trip["bike_id"], trip["id"])
+        trip: Json = only(self.end_many([{"trip_id": trip_id, "location": location, "rider_id": rider_id}]))
         return trip
+
+    @rpc_many
+    def end_many(self, calls: Any) -> Sequence[Any]:
+        """`end` for many callers at once: a list of `{"trip_id", "location", "rider_id"}`."""
+        loaded = load_calls(schemas.EndSchema(), calls)
+        outcomes = together(self._end, loaded)
+        ended = [
+            (trip["bike_id"], trip["id"], call["origin"])
+            for call, trip in zip(loaded, outcomes, strict=True)
+            if not isinstance(call, Exception) and not isinstance(trip, Exception)
+        ]
+        Renting(self.transaction, self.bikes).check_in([each[:2] for each in ended], [each[2] for each in ended])
+        return outcomes
+
+    def _end(self, calls: Sequence[Any]) -> Sequence[Any]:
+        with self.transaction() as session:
+            return operations.end(session, calls, self.settings.tariff)
 
     @rpc
     def cancel(self, trip_id: Any) -> Json:
@@ -94,7 +109,7 @@ class TripService:
         loaded = load_arguments(schemas.TripIdSchema(), trip_id=trip_id)
         with self.transaction() as session:
             trip = operations.cancel(session, loaded["trip_id"])
-        Renting(self.transaction, self.bikes).check_in(trip["bike_id"], trip["id"])
+        Renting(self.transaction, self.bikes).check_in([(trip["bike_id"], trip["id"])])
         return trip
 
     @rpc

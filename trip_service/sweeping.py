@@ -88,7 +88,7 @@ class Sweeper:
                 "an active trip has no bike", extra={"trip_id": trip.id, "bike_id": trip.bike_id, "reason": str(error)}
             )
         if not self._is_active(trip):
-            self.renting.check_in(trip.bike_id, trip.id)
+            self.renting.check_in([(trip.bike_id, trip.id)])
 
     def _is_active(self, trip: Trip) -> bool:
         with self.transaction() as session:
@@ -105,4 +105,4 @@ class Sweeper:
                 ended = operations.end_forgotten(session, trip_id, since, tariff)
             if ended is not None:
                 log.warning("a forgotten trip is ended", extra={"trip_id": trip_id})
-                self.renting.check_in(ended["bike_id"], trip_id)
+                self.renting.check_in([(ended["bike_id"], trip_id)])

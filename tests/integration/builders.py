@@ -24,7 +24,7 @@ from shared.publisher import SharedPublisher
 from shared.rpc_proxy import RpcProxy, ServiceProxy
 from trip_service import operations
 from trip_service.domain import Tariff
-from trip_service.repositories import Trips
+from trip_service.repositories import NewTrip, Trips
 from trip_service.schemas import show
 from trip_service.service import TripService
 from trip_service.settings import Settings
@@ -173,8 +173,8 @@ def ride(
     """An active trip put straight into trip_service's database."""
     with transaction(database_url) as session:
         started = started_at or ago(600)
-        trip = Trips(session).start(new_id(), bike_id or new_id(), rider_id or new_id(), started, location)
-        return show(trip)
+        new = NewTrip(new_id(), bike_id or new_id(), rider_id or new_id(), started, location)
+        return show(Trips(session).start([new])[new.trip_id])
 
 
 def store(database_url: str, *positions: Json) -> None:

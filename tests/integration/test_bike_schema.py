@@ -67,6 +67,19 @@ def test_a_query_uses_its_index_and_no_sequential_scan(fleet: str, index: str, w
     assert not [plan for plan in found if "Seq Scan on bikes" in plan], found
 
 
+def test_a_batch_of_check_outs_and_check_ins_finds_its_bikes_by_their_key(fleet: str) -> None:
+    ids = [bike_id for (bike_id,) in query(fleet, "SELECT id::text FROM bikes WHERE status = 'available' LIMIT 100")]
+    calls = [{"bike_id": each, "trip_id": new_id(), "rider_id": "rita", "origin": None} for each in ids]
+
+    def run(session: Session) -> None:
+        assert len(Bikes(session).check_out(calls)) == 100
+        assert Bikes(session).check_in(calls) == [True] * 100
+
+    found = [plan for plan in plans(fleet, run) if "on bikes" in plan]
+    assert len(found) == 4
+    assert all("bikes_pkey" in plan and "Seq Scan on bikes" not in plan for plan in found), found
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -93,7 +106,10 @@ def test_one_trip_has_one_bike(bike_database_url: str) -> None:
     trip_id = new_id()
     with transaction(bike_database_url) as session:
         first, second = Bikes(session).add_many([{"id": new_id()}, {"id": new_id()}])
-        assert Bikes(session).check_out(first.id, trip_id, "rita") is not None
+        wanted = [
+            {"bike_id": bike.id, "trip_id": trip_id, "rider_id": "rita", "origin": None} for bike in (first, second)
+        ]
+        assert Bikes(session).check_out(wanted[:1]).keys() == {first.id}
         with pytest.raises(Conflict):
-            Bikes(session).check_out(second.id, trip_id, "rita")
+            Bikes(session).check_out(wanted[1:])
         session.rollback()

@@ -134,12 +134,16 @@ def test_what_is_counted_adds_up_with_what_was_done(company: Company) -> None:
     assert grown(trip_service, before_trips, "trips_cancelled_total") == 1
     # Both ends of each remote call agree.
     for outcome, calls in (("ok", 3), ("Conflict", 1)):
-        made = grown(gateway, before_gateway, "rpc_calls_total", target="trip_service", method="start", outcome=outcome)
-        served = grown(trip_service, before_trips, "rpc_requests_total", method="trip_service.start", outcome=outcome)
+        made = grown(
+            gateway, before_gateway, "rpc_calls_total", target="trip_service", method="start_many", outcome=outcome
+        )
+        served = grown(
+            trip_service, before_trips, "rpc_requests_total", method="trip_service.start_many", outcome=outcome
+        )
         assert made == served == calls
-    check_outs = {"target": "bike_service", "method": "check_out"}
+    check_outs = {"target": "bike_service", "method": "check_out_many"}
     assert grown(trip_service, before_trips, "rpc_calls_total", **check_outs) == 4
-    assert grown(bikes, before_bikes, "rpc_requests_total", method="bike_service.check_out") == 4
+    assert grown(bikes, before_bikes, "rpc_requests_total", method="bike_service.check_out_many") == 4
     # What one service publishes, the other handles.
     assert grown(trip_service, before_trips, "events_published_total", type="trip_started") == 3
     for event_type, number in (("trip_ended", 2), ("trip_cancelled", 1)):
@@ -231,7 +235,7 @@ def test_no_caller_can_make_a_series(company: Company) -> None:
     assert {value for _, labels in new for label, value in labels if label == "method"} <= {
         "other",
         "GET",
-        "get",
+        "get_many",
         "list",
     }
     assert {value for _, labels in new for label, value in labels if label == "route"} <= {
@@ -257,10 +261,10 @@ def test_each_line_of_a_request_has_its_id_chain_duration_and_process(company: C
 
     eventually(lambda: any(line["message"] == "bike_service.on_trip_ended" for line in lines()))
     logged = {(line["service"], line["message"]): line for line in lines()}
-    assert {("gateway_service", "POST /v1/trips 201"), ("trip_service", "trip_service.start")} <= logged.keys()
+    assert {("gateway_service", "POST /v1/trips 201"), ("trip_service", "trip_service.start_many")} <= logged.keys()
     assert all(line["process"] == 0 and line["duration_ms"] >= 0 and line["call_id_stack"] for line in logged.values())
-    chain = logged["bike_service", "bike_service.check_out"]["call_id_stack"]
-    steps = ["gateway_service.start_trip", "trip_service.start", "bike_service.check_out"]
+    chain = logged["bike_service", "bike_service.check_out_many"]["call_id_stack"]
+    steps = ["gateway_service.start_trip", "trip_service.start_many", "bike_service.check_out_many"]
     assert [".".join(call.split(".")[:2]) for call in chain] == steps
     [access] = [line for line in lines() if line["message"] == "POST /v1/trips 201"]
     assert access["call_id_stack"] == chain[:1]

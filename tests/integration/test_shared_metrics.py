@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from shared.metrics import count_on_commit, counter
 from tests.integration.builders import ago, new_id, query, ride, transaction
-from trip_service.repositories import Trips
+from trip_service.repositories import NewTrip, Trips
 from trip_service.sweeping import Sweeper
 
 COMMITS = counter("test_commits", "Commits.")
@@ -81,7 +81,7 @@ def test_the_sweeper_counts_what_it_puts_right(trip_database_url: str) -> None:
 def test_a_trip_that_was_not_committed_is_not_counted(trip_database_url: str) -> None:
     grown = growth("trips_started")
     with rolled_back(trip_database_url) as session:
-        Trips(session).start(new_id(), new_id(), "rita", ago(1), None)
+        Trips(session).start([NewTrip(new_id(), new_id(), "rita", ago(1), None)])
     assert grown() == (0,)
     ride(trip_database_url)
     assert grown() == (1,)

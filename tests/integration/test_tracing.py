@@ -110,18 +110,18 @@ def test_a_ride_is_one_tree_through_all_services(traced_ride: Ride) -> None:
     found = ways([span for span in spans if not is_statement(span)])
     start = (
         "gateway_service SERVER POST /v1/trips",
-        "gateway_service CLIENT trip_service/start",
-        "trip_service SERVER trip_service/start",
+        "gateway_service CLIENT trip_service/start_many",
+        "trip_service SERVER trip_service/start_many",
     )
     end = (
         "gateway_service SERVER POST /v1/trips/{trip_id}/end",
-        "gateway_service CLIENT trip_service/end",
-        "trip_service SERVER trip_service/end",
+        "gateway_service CLIENT trip_service/end_many",
+        "trip_service SERVER trip_service/end_many",
     )
     assert found >= {
-        (*start, "trip_service CLIENT bike_service/check_out", "bike_service SERVER bike_service/check_out"),
+        (*start, "trip_service CLIENT bike_service/check_out_many", "bike_service SERVER bike_service/check_out_many"),
         (*start, "trip_service PRODUCER send trip_service.events:trip_started"),
-        (*end, "trip_service CLIENT bike_service/check_in", "bike_service SERVER bike_service/check_in"),
+        (*end, "trip_service CLIENT bike_service/check_in_many", "bike_service SERVER bike_service/check_in_many"),
         (*end, "trip_service PRODUCER send trip_service.events:trip_ended", f"bike_service CONSUMER {HANDLER}"),
         ("gateway_service SERVER POST /v1/bikes/{bike_id}/positions", "gateway_service PRODUCER send positions"),
     }
@@ -131,10 +131,10 @@ def test_a_ride_is_one_tree_through_all_services(traced_ride: Ride) -> None:
 @pytest.mark.parametrize(
     ("work", "operation", "table"),
     [
-        ("bike_service SERVER bike_service/check_out", "UPDATE", "bikes"),
-        ("trip_service SERVER trip_service/start", "INSERT", "trips"),
-        ("trip_service SERVER trip_service/start", "INSERT", "outbox"),
-        ("trip_service SERVER trip_service/end", "UPDATE", "trips"),
+        ("bike_service SERVER bike_service/check_out_many", "UPDATE", "bikes"),
+        ("trip_service SERVER trip_service/start_many", "INSERT", "trips"),
+        ("trip_service SERVER trip_service/start_many", "INSERT", "outbox"),
+        ("trip_service SERVER trip_service/end_many", "UPDATE", "trips"),
         (f"bike_service CONSUMER {HANDLER}", "INSERT", "inbox"),
     ],
 )
@@ -185,7 +185,7 @@ def test_a_process_says_who_it_is(traced_ride: Ride) -> None:
     ("service", "logger", "name"),
     [
         ("gateway_service", "http.access", "POST /v1/trips"),
-        ("trip_service", "calls", "trip_service/start"),
+        ("trip_service", "calls", "trip_service/start_many"),
         ("bike_service", "calls", HANDLER),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import eventlet
 import pytest
+from sqlalchemy import text
 
 from shared.errors import NotFound
 from shared.fields import Point, format_time
@@ -15,7 +16,8 @@ from tests.integration import builders
 from tests.integration.broker import Broker
 from tests.integration.builders import Json, ago, new_id, position, query, ride, store, transaction, walk
 from tests.waiting import eventually
-from trip_service.repositories import Trips
+from trip_service import operations
+from trip_service.repositories import NewTrip, Trips
 
 QUEUE = "trip_service.positions"
 
@@ -194,7 +196,7 @@ def test_only_the_positions_from_start_to_end_are_a_trips(trips: Any, trip_datab
 def test_positions_stored_before_the_trips_commit_are_its_own(trips: Any, trip_database_url: str) -> None:
     bike_id, trip_id, started_at, points = new_id(), new_id(), ago(300), path(random.Random(3), 3)
     with transaction(trip_database_url) as session:
-        Trips(session).start(trip_id, bike_id, new_id(), started_at, None)
+        Trips(session).start([NewTrip(trip_id, bike_id, new_id(), started_at, None)])
         positions = [position(bike_id, ago(200 - 10 * n), place) for n, place in enumerate(points)]
         store(trip_database_url, *positions)
     assert trips.get(trip_id)["distance_m"] == pytest.approx(path_length_m(points), abs=0.01)
@@ -253,19 +255,15 @@ def test_a_reader_has_not_the_last_word_on_the_distance_of_a_trip_that_ends(trip
     points = path(random.Random(7), 3)
     store(trip_database_url, *track(trip, points[:2], ago(90)))
     with transaction(trip_database_url) as session:
-        repository = Trips(session)
-        read = repository.get(trip["id"])
-        assert read is not None
-        # While this reader is under way, the trip gets its last position and ends.
-        lengths = repository.measure
-
-        def measure(trip_ids: list[str]) -> dict[str, float]:
-            measured = lengths(trip_ids)
-            session.rollback()
-            store(trip_database_url, *track(trip, points[2:], ago(50)))
-            trips.end(trip["id"])
-            return measured
-
-        repository.measure = measure  # type: ignore[method-assign]
-        repository.refresh_distances([read])
+        Trips(session).by_ids([trip["id"]], for_update=True)
+        # This reader has seen the route, and waits to keep its length, while the trip gets its last position and ends.
+        reader = eventlet.spawn(trips.get, trip["id"])
+        eventually(lambda: query(trip_database_url, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+        [(longitude, latitude)] = points[2:]
+        sql = "INSERT INTO positions (bike_id, recorded_at, longitude, latitude) VALUES (:bike, :at, :lon, :lat)"
+        last = {"bike": trip["bike_id"], "at": ago(50), "lon": longitude, "lat": latitude}
+        session.execute(text(sql), last)
+        tariff = builders.trip_config(trip_database_url)["SETTINGS"].tariff
+        operations.end(session, [{"trip_id": trip["id"]}], tariff)
+    assert reader.wait()["id"] == trip["id"]
     assert trips.get(trip["id"])["distance_m"] == pytest.approx(path_length_m(points), abs=0.01)

@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 from shared import migrate, position_messages
 from shared.batch import Delivery
 from tests.integration import builders
-from tests.integration.builders import ago, new_id, position, query, ride
+from tests.integration.builders import ago, new_id, position, query, ride, transaction
 from tests.integration.schema import columns, migrated, plans
 from tests.waiting import eventually
+from trip_service import operations
+from trip_service.domain import Tariff
 from trip_service.models import Base
-from trip_service.repositories import Trips
+from trip_service.repositories import NewTrip, Trips
 from trip_service.service import TripService
 from trip_service.settings import nameko_config
 
@@ -34,10 +36,14 @@ def test_migrating_again_changes_nothing(trip_database_url: str) -> None:
 def test_no_bike_and_no_rider_is_in_two_active_trips(trip_database_url: str) -> None:
     bike_id, rider_id = new_id(), new_id()
     ride(trip_database_url, bike_id, rider_id)
+    sql = "INSERT INTO trips (id, bike_id, rider_id, status, started_at) VALUES (:id, :bike, :rider, 'active', now())"
     with pytest.raises(IntegrityError, match="trips_one_active_per_bike"):
-        ride(trip_database_url, bike_id)
+        query(trip_database_url, sql, id=new_id(), bike=bike_id, rider=new_id())
     with pytest.raises(IntegrityError, match="trips_one_active_per_rider"):
-        ride(trip_database_url, rider_id=rider_id)
+        query(trip_database_url, sql, id=new_id(), bike=new_id(), rider=rider_id)
+    with transaction(trip_database_url) as session:
+        new = [NewTrip(new_id(), bike_id, new_id(), ago(1), None), NewTrip(new_id(), new_id(), rider_id, ago(1), None)]
+        assert Trips(session).start(new) == {}
 
 
 @pytest.mark.parametrize(
@@ -129,3 +135,34 @@ def test_the_trips_of_a_batch_of_positions_are_found_by_an_index(trip_database_u
     [plan] = plans(trip_database_url, run)
     assert "trips_by_time" in plan
     assert "Seq Scan on trips" not in plan
+
+
+def test_a_batch_of_starts_and_ends_finds_its_trips_and_positions_by_their_indexes(trip_database_url: str) -> None:
+    query(
+        trip_database_url,
+        """
+        INSERT INTO trips (id, bike_id, rider_id, status, started_at, ended_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), 'runner ' || n, 'cancelled', now(), now()
+        FROM generate_series(1, 20000) AS n
+        """,
+    )
+    query(
+        trip_database_url,
+        """
+        INSERT INTO positions (bike_id, recorded_at, longitude, latitude)
+        SELECT gen_random_uuid(), now() - make_interval(secs => n), 8, 47 FROM generate_series(1, 20000) AS n
+        """,
+    )
+    query(trip_database_url, "ANALYZE trips, positions")
+
+    def run(session: Session) -> None:
+        trips, new = Trips(session), [NewTrip(new_id(), new_id(), new_id(), ago(60), None) for _ in range(100)]
+        trips.by_ids((each.trip_id for each in new), tombstones=True)
+        trips.active_of_riders(each.rider_id for each in new)
+        trips.start(new)
+        calls = [{"trip_id": each.trip_id} for each in new]
+        assert len(operations.end(session, calls, Tariff(Decimal(1), Decimal(1), "EUR"))) == 100
+
+    found = [plan for plan in plans(trip_database_url, run) if "on trips" in plan or "on positions" in plan]
+    assert len(found) == 7
+    assert not [plan for plan in found if "Seq Scan on trips" in plan or "Seq Scan on positions" in plan], found

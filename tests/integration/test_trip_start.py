@@ -13,7 +13,7 @@ from tests.integration import builders
 from tests.integration.broker import Broker, EventLog
 from tests.integration.builders import ZURICH, new_id, outcomes, point, query, transaction
 from trip_service.models import IdempotencyKey
-from trip_service.repositories import Trips
+from trip_service.repositories import NewTrip, Trips
 
 
 @pytest.fixture(scope="module")
@@ -134,14 +134,14 @@ def test_one_start_delivered_many_times_at_once_is_one_trip(
 def test_a_start_whose_twin_commits_meanwhile_is_the_same_trip(
     trips: Any, trip_database_url: str, bike_id: str, rider_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trip_id, look = new_id(), Trips.active_of_rider
+    trip_id, look = new_id(), Trips.active_of_riders
 
-    def look_after_twin(self: Trips, rider: str) -> Any:
+    def look_after_twin(self: Trips, riders: Any) -> Any:
         with transaction(trip_database_url) as session:
-            Trips(session).start(trip_id, bike_id, rider_id, datetime.now(UTC), ZURICH)
-        return look(self, rider)
+            Trips(session).start([NewTrip(trip_id, bike_id, rider_id, datetime.now(UTC), ZURICH)])
+        return look(self, riders)
 
-    monkeypatch.setattr(Trips, "active_of_rider", look_after_twin)
+    monkeypatch.setattr(Trips, "active_of_riders", look_after_twin)
     assert trips.start(bike_id, rider_id, trip_id=trip_id) == trips.get(trip_id)
     assert trips.get(trip_id)["status"] == "active"
 

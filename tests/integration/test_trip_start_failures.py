@@ -12,7 +12,7 @@ from nameko.exceptions import RemoteError
 from nameko.testing.utils import get_extension
 
 from shared.errors import Conflict, DeadlineExceeded, Unavailable
-from shared.rpc import rpc
+from shared.rpc_batch import rpc_many
 from shared.rpc_proxy import RpcProxy
 from tests.integration import builders
 from tests.integration.builders import Json, new_id, outcomes, query
@@ -26,14 +26,14 @@ class YesBikeService:
     name = "bike_service"
     checked_in: ClassVar[list[str]] = []
 
-    @rpc
-    def check_out(self, bike_id: str, trip_id: str, rider_id: str) -> Json:
-        return {"id": bike_id, "location": None}
+    @rpc_many
+    def check_out_many(self, calls: list[Json]) -> list[Json]:
+        return [{"id": call["bike_id"], "location": None} for call in calls]
 
-    @rpc
-    def check_in(self, bike_id: str, trip_id: str) -> Json:
-        self.checked_in.append(trip_id)
-        return {"released": True}
+    @rpc_many
+    def check_in_many(self, calls: list[Json]) -> list[Json]:
+        self.checked_in.extend(call["trip_id"] for call in calls)
+        return [{"released": True} for _ in calls]
 
 
 class SlowBikeService:
@@ -42,10 +42,10 @@ class SlowBikeService:
     name = "bike_service"
     let: ClassVar[Event]
 
-    @rpc
-    def check_out(self, bike_id: str, trip_id: str, rider_id: str) -> Json:
+    @rpc_many
+    def check_out_many(self, calls: list[Json]) -> list[Json]:
         self.let.wait()
-        return {"id": bike_id, "location": None}
+        return [{"id": call["bike_id"], "location": None} for call in calls]
 
 
 class BrokenBikeService:
@@ -53,8 +53,8 @@ class BrokenBikeService:
 
     name = "bike_service"
 
-    @rpc
-    def check_out(self, bike_id: str, trip_id: str, rider_id: str) -> Json:
+    @rpc_many
+    def check_out_many(self, calls: list[Json]) -> list[Json]:
         raise Unavailable("The database is away.", {"retry_after": 2})
 
 

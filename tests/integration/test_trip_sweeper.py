@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from bike_service.service import BikeService
 from shared.fields import Point, format_time
@@ -16,7 +15,7 @@ from shared.rpc_proxy import RpcProxy
 from tests.integration import builders
 from tests.integration.builders import Json, ago, new_id, point, position, query, ride, store, transaction
 from trip_service.domain import Tariff
-from trip_service.repositories import Trips
+from trip_service.repositories import NewTrip, Trips
 from trip_service.schemas import show
 from trip_service.sweeping import Sweeper
 
@@ -74,8 +73,8 @@ def test_a_stray_check_out_is_released_and_its_trip_can_never_start(
     bikes.check_out(bike_id, trip_id, "rita")
     sweeper.reconcile(minimum_age_s=0)
     assert status(bikes, bike_id) == "available"
-    with pytest.raises(IntegrityError), transaction(trip_database_url) as session:
-        Trips(session).start(trip_id, bike_id, "rita", ago(0), None)
+    with transaction(trip_database_url) as session:
+        assert Trips(session).start([NewTrip(trip_id, bike_id, "rita", ago(0), None)]) == {}
     # Neither the rider nor the bike is bound by the tombstone.
     assert ride(trip_database_url, bike_id, "rita")["status"] == "active"
 
@@ -86,7 +85,7 @@ def test_a_young_check_out_is_left_alone(sweeper: Sweeper, bikes: Any, trip_data
     sweeper.reconcile()
     assert status(bikes, bike_id) == "in_use"
     with transaction(trip_database_url) as session:
-        assert Trips(session).start(trip_id, bike_id, "rita", ago(0), None).status == "active"
+        assert Trips(session).start([NewTrip(trip_id, bike_id, "rita", ago(0), None)])[trip_id].status == "active"
 
 
 def test_an_old_check_out_is_released_without_being_told_its_age(
@@ -120,7 +119,7 @@ def test_the_bike_of_a_trip_that_is_over_is_released(
     bikes.check_out(trip["bike_id"], trip["id"], trip["rider_id"])
     with transaction(trip_database_url) as session:
         if ending == "end":
-            builders.operations.end(session, trip["id"], None, None, TARIFF)
+            builders.operations.end(session, [{"trip_id": trip["id"]}], TARIFF)
         else:
             builders.operations.cancel(session, trip["id"])
     before = find(trip_database_url, trip["id"])
@@ -171,7 +170,7 @@ def test_a_trip_that_ends_meanwhile_does_not_keep_its_bike(bikes: Any, sessions:
 
     def end() -> None:
         with transaction(trip_database_url) as session:
-            builders.operations.end(session, trip["id"], None, None, TARIFF)
+            builders.operations.end(session, [{"trip_id": trip["id"]}], TARIFF)
 
     Sweeper(sessions, EndsMeanwhile(bikes, end)).reconcile()
     assert find(trip_database_url, trip["id"])["status"] == "ended"
@@ -266,7 +265,7 @@ def test_a_position_from_a_clock_far_ahead_does_not_keep_a_trip_for_ever(
 def test_a_forgotten_trip_that_ended_meanwhile_stays_as_it_is(sweeper: Sweeper, trip_database_url: str) -> None:
     trip = ride(trip_database_url, started_at=ago(30 * 3600))
     with transaction(trip_database_url) as session:
-        builders.operations.end(session, trip["id"], trip["rider_id"], None, TARIFF)
+        builders.operations.end(session, [{"trip_id": trip["id"], "rider_id": trip["rider_id"]}], TARIFF)
     with transaction(trip_database_url) as session:
         assert builders.operations.end_forgotten(session, trip["id"], ago(24 * 3600), TARIFF) is None
     assert find(trip_database_url, trip["id"])["ended_by"] == "rider"

@@ -101,6 +101,11 @@ class InlineContainer:
 CONTAINER = InlineContainer(GatewayService)
 
 
+def one_by_one(method: Any) -> Any:
+    """Stands for a BatchProxy: a call of its own for each."""
+    return lambda timeout, **arguments: method(**arguments)
+
+
 def gateway(
     bikes: FakeService | None = None,
     trips: FakeService | None = None,
@@ -109,7 +114,10 @@ def gateway(
 ) -> Any:
     """A client of the gateway on these fakes; each call begins anew for all clients."""
     service: Any = GatewayService()
-    service.bike_rpc, service.trip_rpc = bikes or FakeService(), trips or FakeService()
+    bikes, trips = bikes or FakeService(), trips or FakeService()
+    service.bike_rpc, service.trip_rpc = bikes, trips
+    service.bike_get = one_by_one(bikes.get)
+    service.trip_start, service.trip_end = one_by_one(trips.start), one_by_one(trips.end)
     service.publisher = publisher or FakePublisher()
     service.config = {"SETTINGS": Settings("127.0.0.1:0", None, HttpPolicy(), 3.0)}
     CONTAINER.service, CONTAINER.contexts = service, []

@@ -185,7 +185,7 @@ class TestBikes:
         bikes = FakeService(get=BIKE)
         response = gateway(bikes).get(f"/v1/bikes/{BIKE_ID.upper()}")
         assert (response.status_code, response.json) == (200, BIKE)
-        assert bikes.calls == [("get", (BIKE_ID,), {"viewer": {"role": "anonymous", "sub": None}})]
+        assert bikes.calls == [("get", (), {"bike_id": BIKE_ID, "viewer": {"role": "anonymous", "sub": None}})]
 
     @pytest.mark.parametrize("bike_id", ["x", BIKE_ID.replace("-", ""), "{" + BIKE_ID + "}", BIKE_ID + "0"])
     def test_an_id_that_is_none_is_404(self, bike_id):
@@ -307,9 +307,9 @@ class TestTrips:
         assert response.headers["Location"] == f"/v1/trips/{TRIP_ID}"
         assert response.headers["Idempotency-Replayed"] == "true"
         method, arguments, options = trips.calls[0]
-        assert (method, arguments) == ("start", (BIKE_ID, "ann"))
+        assert (method, arguments) == ("start", ())
         assert len(options.pop("trip_id")) == 36
-        assert options == {"idempotency_key": "k"}
+        assert options == {"bike_id": BIKE_ID, "rider_id": "ann", "idempotency_key": "k"}
 
     def test_a_start_that_was_refused_is_refused_again_the_same_way(self):
         trips = FakeService(start=Conflict("In use.", {"replayed": "True"}))
@@ -356,8 +356,8 @@ class TestTrips:
         assert client.get(f"/v1/trips/{TRIP_ID}/route", headers=headers).json == feature
         assert trips.calls == [
             ("get", (TRIP_ID,), {"rider_id": rider_id}),
-            ("end", (TRIP_ID,), {"location": None, "rider_id": rider_id}),
-            ("end", (TRIP_ID,), {"location": POINT, "rider_id": rider_id}),
+            ("end", (), {"trip_id": TRIP_ID, "location": None, "rider_id": rider_id}),
+            ("end", (), {"trip_id": TRIP_ID, "location": POINT, "rider_id": rider_id}),
             ("route", (TRIP_ID,), {"rider_id": rider_id}),
         ]
 
