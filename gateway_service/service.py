@@ -45,12 +45,14 @@ class GatewayService(Site):
     config = Config()
     publisher = Publisher()
     bike_rpc = RpcProxy("bike_service")
-    bike_get = BatchProxy("bike_service", "get_many")
+    bike_get = BatchProxy("bike_service", "get_many", passes_on=True)
+    # Fewer together, for each answer is a list.
+    bike_near = BatchProxy("bike_service", "near_many", max_calls=20, passes_on=True)
     trip_rpc = RpcProxy("trip_service")
 
     @cached_property
     def bikes(self) -> BikeService:
-        return BikeService(self.bike_rpc, self.config["SETTINGS"].rpc_timeout, self.bike_get)
+        return BikeService(self.bike_rpc, self.config["SETTINGS"].rpc_timeout, self.bike_get, self.bike_near)
 
     @cached_property
     def trips(self) -> TripService:

@@ -16,8 +16,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import eventlet
+import msgspec
 from eventlet.event import Event
 from kombu.message import Message
+from msgspec import Raw, Struct
 from nameko.exceptions import deserialize, serialize
 
 from shared.errors import DeadlineExceeded, DomainError
@@ -37,6 +39,19 @@ Outcome = dict[str, Any]
 """`{"result": ..., "error": ...}` of one call; `error` as Nameko serialises exceptions, or None."""
 
 
+class _Outcome(Struct):
+    result: Raw
+    error: Any
+
+
+class _Answer(Struct):
+    result: list[_Outcome] | None
+    error: Any
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
 class _Pending:
     """A call that waits for its outcome; `abandoned` when nobody does any more."""
 
@@ -52,12 +67,15 @@ class BatchProxy(RpcClient):
     """Injects a callable: `call(timeout, **arguments)` is one call of `target_service`'s `rpc_many` method `method`.
 
     It returns the call's own result or raises its own error, as one through RpcProxy does. What fails a whole
-    message (nobody there, no reply in time) fails the calls in it.
+    message (nobody there, no reply in time) fails the calls in it. With `passes_on` a result is the JSON text as it
+    came (`msgspec.Raw`), for who only hands it on: it is neither taken apart nor put together again.
     """
 
-    def __init__(self, target_service: str, method: str, max_calls: int = MAX_CALLS) -> None:
+    def __init__(
+        self, target_service: str, method: str, max_calls: int = MAX_CALLS, passes_on: bool = False
+    ) -> None:
         super().__init__(target_service)
-        self.method, self.max_calls = method, max_calls
+        self.method, self.max_calls, self.passes_on = method, max_calls, passes_on
         self._waiting: deque[_Pending] = deque()
         self._in_flight = 0
 
@@ -118,6 +136,15 @@ class BatchProxy(RpcClient):
         if not isinstance(outcomes, list) or len(outcomes) != len(batch):
             raise TypeError(f"{self.target_service}.{self.method} did not answer each call")
         return outcomes
+
+    def _read(self, reply: bytes) -> dict[str, Any]:
+        if not self.passes_on:
+            return super()._read(reply)
+        # A text that nobody decodes is at least UTF-8.
+        reply.decode()
+        answer = _decode_answer(reply)
+        outcomes = answer.result and [{"result": each.result, "error": each.error} for each in answer.result]
+        return {"result": outcomes, "error": answer.error}
 
 
 def _settle(pending: _Pending, outcome: Outcome) -> None:

@@ -101,6 +101,11 @@ class InlineContainer:
 CONTAINER = InlineContainer(GatewayService)
 
 
+def one_by_one(method: Any) -> Any:
+    """Stands for a BatchProxy: a call of its own for each."""
+    return lambda timeout, **arguments: method(**arguments)
+
+
 def gateway(
     bikes: FakeService | None = None,
     trips: FakeService | None = None,
@@ -109,7 +114,9 @@ def gateway(
 ) -> Any:
     """A client of the gateway on these fakes; each call begins anew for all clients."""
     service: Any = GatewayService()
-    service.bike_rpc, service.trip_rpc = bikes or FakeService(), trips or FakeService()
+    bikes = bikes or FakeService()
+    service.bike_rpc, service.trip_rpc = bikes, trips or FakeService()
+    service.bike_get, service.bike_near = one_by_one(bikes.get), one_by_one(bikes.near)
     service.publisher = publisher or FakePublisher()
     service.config = {"SETTINGS": Settings("127.0.0.1:0", None, HttpPolicy(), 3.0)}
     CONTAINER.service, CONTAINER.contexts = service, []

@@ -185,7 +185,7 @@ class TestBikes:
         bikes = FakeService(get=BIKE)
         response = gateway(bikes).get(f"/v1/bikes/{BIKE_ID.upper()}")
         assert (response.status_code, response.json) == (200, BIKE)
-        assert bikes.calls == [("get", (BIKE_ID,), {"viewer": {"role": "anonymous", "sub": None}})]
+        assert bikes.calls == [("get", (), {"bike_id": BIKE_ID, "viewer": {"role": "anonymous", "sub": None}})]
 
     @pytest.mark.parametrize("bike_id", ["x", BIKE_ID.replace("-", ""), "{" + BIKE_ID + "}", BIKE_ID + "0"])
     def test_an_id_that_is_none_is_404(self, bike_id):
