@@ -22,8 +22,8 @@ NEGLIGIBLE = 1e-99
 
 
 class _Viewer(Struct, forbid_unknown_fields=True):
-    role: Literal["anonymous", "rider", "vehicle", "operator"] | None | UnsetType = UNSET
-    sub: str | None | UnsetType = UNSET
+    role: Literal["anonymous", "rider", "vehicle", "operator"] | UnsetType | None = UNSET
+    sub: str | UnsetType | None = UNSET
 
 
 class _Get(Struct, forbid_unknown_fields=True):

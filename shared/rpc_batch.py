@@ -39,17 +39,17 @@ Outcome = dict[str, Any]
 """`{"result": ..., "error": ...}` of one call; `error` as Nameko serialises exceptions, or None."""
 
 
-class _Outcome(Struct):
+class _RawOutcome(Struct):
     result: Raw
     error: Any
 
 
-class _Answer(Struct):
-    result: list[_Outcome] | None
+class _RawAnswer(Struct):
+    result: list[_RawOutcome] | None
     error: Any
 
 
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_answer = msgspec.json.Decoder(_RawAnswer).decode
 
 
 class _Pending:
@@ -71,9 +71,7 @@ class BatchProxy(RpcClient):
     came (`msgspec.Raw`), for who only hands it on: it is neither taken apart nor put together again.
     """
 
-    def __init__(
-        self, target_service: str, method: str, max_calls: int = MAX_CALLS, passes_on: bool = False
-    ) -> None:
+    def __init__(self, target_service: str, method: str, max_calls: int = MAX_CALLS, passes_on: bool = False) -> None:
         super().__init__(target_service)
         self.method, self.max_calls, self.passes_on = method, max_calls, passes_on
         self._waiting: deque[_Pending] = deque()

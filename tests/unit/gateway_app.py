@@ -7,6 +7,7 @@ from typing import Any
 
 from werkzeug.test import Client
 
+from gateway_service.reports import Reports
 from gateway_service.service import GatewayService
 from gateway_service.settings import Settings
 from shared.errors import NotFound
@@ -118,6 +119,8 @@ def gateway(
     service.bike_rpc, service.trip_rpc = bikes, trips or FakeService()
     service.bike_get, service.bike_near = one_by_one(bikes.get), one_by_one(bikes.near)
     service.publisher = publisher or FakePublisher()
+    service.reports = Reports()
+    service.reports.publisher = service.publisher
     service.config = {"SETTINGS": Settings("127.0.0.1:0", None, HttpPolicy(), 3.0)}
     CONTAINER.service, CONTAINER.contexts = service, []
     CONTAINER.server.policy = policy or HttpPolicy(verifier=Verifier.with_secret(SECRET))

@@ -18,7 +18,9 @@ from shared.validation import load_arguments
 
 BIKE = "0b6c1f2e-9d3a-4c57-8f10-a1b2c3d4e5f6"
 RITA = {"role": "rider", "sub": "rita"}
-odd = st.sampled_from([None, True, "", "x", 0, -1, 5e-324, 1e-150, math.nan, math.inf, 10**400, [], {}, "\ud800", "a\0"])
+odd: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, "", "x", 0, -1, 5e-324, 1e-150, math.nan, math.inf, 10**400, [], {}, "\ud800", "a\0"]
+)
 roles = st.sampled_from(["anonymous", "rider", "vehicle", "operator", "king", None])
 viewers = st.fixed_dictionaries({}, optional={"role": roles | odd, "sub": st.text(max_size=260) | odd, "more": odd})
 ids = st.uuids().map(str) | st.uuids().map(lambda each: str(each).upper()) | st.text(max_size=40) | odd
@@ -75,7 +77,7 @@ def test_ordinary_arguments_are_taken(viewer: dict[str, Any]) -> None:
     assert compiled_reads.read_near({"lat": 1, "lon": 2}) == load_arguments(NearSchema(), lat=1, lon=2)
 
 
-times = st.datetimes(datetime(1900, 1, 1), datetime(9000, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))  # noqa: DTZ001
+times = st.datetimes(datetime(1900, 1, 1), datetime(9000, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 elsewhere = times.map(lambda moment: moment.astimezone(timezone(timedelta(hours=5, minutes=30))))
 angles = st.floats(-180, 180)
 
