@@ -141,7 +141,7 @@ class BatchProxy(RpcClient):
         # A text that nobody decodes is at least UTF-8.
         reply.decode()
         answer = _decode_answer(reply)
-        outcomes = answer.result and [{"result": each.result, "error": each.error} for each in answer.result]
+        outcomes = [{"result": each.result, "error": each.error} for each in answer.result or ()]
         return {"result": outcomes, "error": answer.error}
 
 
