@@ -231,7 +231,7 @@ def test_no_caller_can_make_a_series(company: Company) -> None:
     assert {value for _, labels in new for label, value in labels if label == "method"} <= {
         "other",
         "GET",
-        "get",
+        "get_many",
         "list",
     }
     assert {value for _, labels in new for label, value in labels if label == "route"} <= {
