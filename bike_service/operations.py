@@ -6,9 +6,10 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from bike_service import domain, schemas
+from bike_service import compiled_reads, domain, read_rows, schemas
 from bike_service.domain import Status, Viewer
 from bike_service.models import Bike, IdempotencyKey, Inbox
+from bike_service.read_rows import Row
 from bike_service.repositories import Bikes
 from shared import idempotency, inbox, position_messages
 from shared.batch import DeadLetter, Delivery
@@ -66,15 +67,15 @@ def get(session: Session, bike_id: str, viewer: Viewer) -> Json:
 
 def get_many(session: Session, calls: Sequence[Mapping[str, Any] | DomainError]) -> list[Json | DomainError]:
     """Of each call its bike, or its own error."""
-    bikes = Bikes(session).by_ids(call["bike_id"] for call in calls if isinstance(call, Mapping))
-    return [_got(bikes, call) for call in calls]
+    rows = read_rows.by_ids(session, (call["bike_id"] for call in calls if isinstance(call, Mapping)))
+    return [_got(rows, call) for call in calls]
 
 
-def _got(bikes: Mapping[str, Bike], call: Mapping[str, Any] | DomainError) -> Json | DomainError:
+def _got(rows: Mapping[str, Row], call: Mapping[str, Any] | DomainError) -> Json | DomainError:
     if isinstance(call, DomainError):
         return call
-    bike = bikes.get(call["bike_id"])
-    return NotFound("There is no such bike.") if bike is None else schemas.show(bike, schemas.viewer_of(dict(call)))
+    row = rows.get(call["bike_id"])
+    return NotFound("There is no such bike.") if row is None else compiled_reads.show(row, schemas.viewer_of(call))
 
 
 def list_page(session: Session, arguments: Json, viewer: Viewer) -> Json:
@@ -85,12 +86,26 @@ def list_page(session: Session, arguments: Json, viewer: Viewer) -> Json:
     return {"items": [schemas.show(bike, viewer) for bike in shown], "next": following}
 
 
-def near(session: Session, arguments: Json, viewer: Viewer) -> Json:
-    found = Bikes(session).near(
-        arguments["lat"], arguments["lon"], arguments["radius"], arguments["status"], arguments["limit"], viewer
-    )
-    items = [{**schemas.show(bike, viewer), "distance_m": round(distance, 2)} for bike, distance in found]
-    return {"items": items, "next": None}
+def near(session: Session, arguments: Mapping[str, Any]) -> Json:
+    return _nearest(session, [arguments])[0]
+
+
+def near_many(session: Session, calls: Sequence[Mapping[str, Any] | DomainError]) -> list[Json | DomainError]:
+    """Of each call its nearest bikes, or its own error."""
+    found = iter(_nearest(session, [call for call in calls if isinstance(call, Mapping)]))
+    return [call if isinstance(call, DomainError) else next(found) for call in calls]
+
+
+def _nearest(session: Session, places: Sequence[Mapping[str, Any]]) -> list[Json]:
+    asked = [(place, schemas.viewer_of(place)) for place in places]
+    found = read_rows.near(session, asked)
+    return [
+        {
+            "items": [{**compiled_reads.show(row, viewer), "distance_m": round(distance, 2)} for row, distance in rows],
+            "next": None,
+        }
+        for rows, (_, viewer) in zip(found, asked, strict=True)
+    ]
 
 
 def change(session: Session, bike_id: str, wanted: Json) -> Json:

@@ -1,6 +1,5 @@
 """The fleet in PostgreSQL. Everything works in the caller's transaction."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,25 +17,9 @@ from shared import outbox
 from shared.arrays import array, unnested
 from shared.compiled_positions import Position
 from shared.errors import Conflict
-from shared.geodesy import EARTH_RADIUS_M
 from shared.metrics import count_on_commit
 from shared.origins import Origin
 
-# The point asked for, on the unit sphere, as the column `sphere` has the bikes.
-HERE = (
-    "cube(ARRAY[cos(radians(:lat)) * cos(radians(:lon)), cos(radians(:lat)) * sin(radians(:lon)), sin(radians(:lat))])"
-)
-NEAREST = text(f"""
-    SELECT id::text, chord FROM (
-        SELECT id, sphere <-> {HERE} AS chord FROM bikes
-        WHERE status = :status AND sphere <@ cube_enlarge({HERE}, :reach, 3)
-            AND (:sees_all OR status <> 'in_use' OR rider_id = :rider OR id::text = :vehicle)
-        ORDER BY sphere <-> {HERE}
-        LIMIT :limit
-    ) AS nearest
-    WHERE chord <= :reach
-    ORDER BY chord, id
-""")  # noqa: S608 - put together from constants
 MOVE = text("""
     UPDATE bikes SET longitude = new.longitude, latitude = new.latitude, located_at = new.recorded_at
     FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:lons AS float8[]), CAST(:lats AS float8[]))
@@ -110,26 +93,6 @@ class Bikes:
         if bbox is not None:
             query = query.where(or_(*(_within(*box) for box in _split(*bbox))), _placed_for(viewer))
         return self.session.scalars(query).all()
-
-    def near(
-        self, lat: float, lon: float, radius: float, status: str, limit: int, viewer: Viewer
-    ) -> list[tuple[Bike, float]]:
-        """The nearest bikes of a status within `radius` metres, each with its distance, nearest first."""
-        found = self.session.execute(
-            NEAREST,
-            {
-                "lat": lat,
-                "lon": lon,
-                "status": status,
-                "reach": 2 * math.sin(radius / EARTH_RADIUS_M / 2),
-                "limit": limit,
-                "sees_all": viewer.sees_all,
-                "rider": viewer.sub if viewer.role == "rider" else None,
-                "vehicle": viewer.sub if viewer.role == "vehicle" else None,
-            },
-        ).all()
-        bikes = self.by_ids(bike_id for bike_id, _ in found)
-        return [(bikes[bike_id], 2 * EARTH_RADIUS_M * math.asin(min(1.0, chord / 2))) for bike_id, chord in found]
 
     def change(self, bike: Bike, changes: dict[str, str], event_type: str = "bike_changed") -> Bike:
         """Apply `changes` to a bike locked by `get`, with its event; raises Conflict when its new name is taken."""

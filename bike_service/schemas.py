@@ -1,9 +1,11 @@
 """What comes in by RPC and events, and the bike as others see it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
+from bike_service import compiled_reads
 from bike_service.domain import Status, Viewer
 from bike_service.models import Bike
 from shared.fields import GeoPoint, Number, Subject, Text, UTCDateTime, UUIDText, format_time
@@ -51,6 +53,8 @@ class BikeIdSchema(StrictSchema):
     bike_id = UUIDText(required=True)
     viewer = fields.Nested(ViewerSchema)
 
+    read_compiled = staticmethod(compiled_reads.read_get)
+
 
 def check_bbox(bbox: list[float]) -> None:
     """Raise ValidationError unless `bbox` is minlon, minlat, maxlon, maxlat."""
@@ -81,6 +85,8 @@ class NearSchema(StrictSchema):
     status = fields.String(validate=validate.OneOf(STATUSES), load_default=Status.AVAILABLE.value)
     limit = fields.Integer(strict=True, load_default=DEFAULT_LIMIT, validate=validate.Range(1, MAX_LIMIT))
     viewer = fields.Nested(ViewerSchema)
+
+    read_compiled = staticmethod(compiled_reads.read_near)
 
 
 class ChangesSchema(StrictSchema):
@@ -130,7 +136,7 @@ class EndedTripSchema(StrictSchema):
     bike_id = UUIDText(required=True)
 
 
-def viewer_of(loaded: dict[str, Any]) -> Viewer:
+def viewer_of(loaded: Mapping[str, Any]) -> Viewer:
     """Who looks, out of loaded arguments; nobody named is a trusted caller."""
     return Viewer(**(loaded.get("viewer") or {}))
 

@@ -107,13 +107,18 @@ class BikeService:
         self, lat: Any, lon: Any, radius: Any = None, status: Any = None, limit: Any = None, viewer: Any = None
     ) -> Json:
         """The nearest bikes within `radius` metres (1000), each with `distance_m`, nearest first."""
-        loaded = dict(
-            load_arguments(
-                schemas.NearSchema(), lat=lat, lon=lon, radius=radius, status=status, limit=limit, viewer=viewer
-            )
+        loaded = load_arguments(
+            schemas.NearSchema(), lat=lat, lon=lon, radius=radius, status=status, limit=limit, viewer=viewer
         )
         with self.db.get_session() as session:
-            return operations.near(session, loaded, viewer_of(loaded))
+            return operations.near(session, loaded)
+
+    @rpc_many
+    def near_many(self, calls: Any) -> Sequence[Any]:
+        """`near` for many callers at once, by one query: a list of `{"lat", "lon", "radius", ...}`."""
+        loaded = load_calls(schemas.NearSchema(), calls)
+        with self.db.get_session() as session:
+            return operations.near_many(session, loaded)
 
     @rpc
     def change(self, bike_id: Any, changes: Any) -> Json:

@@ -4,21 +4,32 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from gateway_service.auth import Viewer
 
 Bike = dict[str, Any]
+JsonText = msgspec.Raw
+"""The JSON of a bike, or of a page of them, as bike_service has written it."""
 
 
 class BikeService:
     """Every method raises the domain errors of `shared.errors`, Unavailable and DeadlineExceeded included."""
 
-    def __init__(self, rpc: Any, timeout: float, get_one: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        rpc: Any,
+        timeout: float,
+        get_one: Callable[..., Any] | None = None,
+        near_one: Callable[..., Any] | None = None,
+    ) -> None:
         """`rpc`: a `shared.rpc_proxy.ServiceProxy`; `timeout`: seconds for each call.
 
-        `get_one`: a `shared.rpc_batch.BatchProxy` of `get_many`, through which single reads travel together.
+        `get_one`, `near_one`: a `shared.rpc_batch.BatchProxy` of `get_many` and one of `near_many`, through which reads
+        travel together.
         """
         self._rpc = rpc.with_timeout(timeout)
-        self._get_one = get_one
+        self._get_one, self._near_one = get_one, near_one
         self._timeout = timeout
 
     def add(self, bike: dict[str, Any], subject: str, idempotency_key: str | None) -> tuple[Bike, bool]:
@@ -34,9 +45,9 @@ class BikeService:
         result: dict[str, Any] = self._rpc.add_many([{"id": str(uuid.uuid4()), **bike} for bike in bikes])
         return result
 
-    def get(self, bike_id: str, viewer: Viewer) -> Bike:
+    def get(self, bike_id: str, viewer: Viewer) -> JsonText:
         assert self._get_one is not None, "given where bikes are read"
-        bike: Bike = self._get_one(self._timeout, bike_id=bike_id, viewer=viewer)
+        bike: JsonText = self._get_one(self._timeout, bike_id=bike_id, viewer=viewer)
         return bike
 
     def list(self, viewer: Viewer, filters: dict[str, Any]) -> dict[str, Any]:
@@ -44,9 +55,10 @@ class BikeService:
         page: dict[str, Any] = self._rpc.list(viewer=viewer, **filters)
         return page
 
-    def near(self, viewer: Viewer, place: dict[str, Any]) -> dict[str, Any]:
+    def near(self, viewer: Viewer, place: dict[str, Any]) -> JsonText:
         """Nearest first: lat, lon, radius, status, limit."""
-        page: dict[str, Any] = self._rpc.near(viewer=viewer, **place)
+        assert self._near_one is not None, "given where bikes are read"
+        page: JsonText = self._near_one(self._timeout, viewer=viewer, **place)
         return page
 
     def change(self, bike_id: str, changes: dict[str, Any]) -> Bike:

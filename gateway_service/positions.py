@@ -6,19 +6,17 @@ from typing import Any
 from marshmallow import fields
 
 from gateway_service.metrics import POSITIONS_ACCEPTED
-from shared import compiled_positions, tracing
+from gateway_service.reports import Report
+from shared import compiled_positions
 from shared.compiled_positions import Position
 from shared.errors import Invalid
 from shared.long_list import LongList
 from shared.positions import (
-    EXCHANGE,
-    FLEET_KEY,
     MAX_POSITIONS,
     MAX_POSITIONS_PER_BIKE,
     FleetPositionSchema,
     PositionSchema,
     age_problem,
-    bike_key,
 )
 from shared.validation import StrictSchema
 
@@ -49,10 +47,10 @@ def _body(positions: list[Position] | None) -> dict[str, Any] | None:
     return None if positions is None else {"positions": positions}
 
 
-def publish(publisher: Any, positions: list[Any], request_id: str, bike_id: str | None = None) -> int:
-    """Publish validated positions (of `bike_id`, or each with its own) as one message; returns how many.
+def publish(reports: Any, positions: list[Any], request_id: str, bike_id: str | None = None) -> int:
+    """Publish validated positions (of `bike_id`, or each with its own); returns how many.
 
-    Raises Invalid when one is too old or too far ahead, Unavailable unless the broker has confirmed the message.
+    Raises Invalid when one is too old or too far ahead, Unavailable unless the broker has confirmed them.
     """
     now = datetime.now(UTC)
     read = [each if isinstance(each, Position) else Position.of(each, bike_id=bike_id) for each in positions]
@@ -60,14 +58,6 @@ def publish(publisher: Any, positions: list[Any], request_id: str, bike_id: str 
     errors = {f"positions.{index}.recorded_at": [problem] for index, problem in problems if problem}
     if errors:
         raise Invalid("The body is not valid.", {"errors": errors})
-    with tracing.spans().publishing(EXCHANGE.name) as span:
-        publisher.publish(
-            EXCHANGE.name,
-            FLEET_KEY if bike_id is None else bike_key(bike_id),
-            compiled_positions.write(read),
-            headers={"nameko.request_id": request_id, **span.headers},
-            # A consumer judges age by this time, so that waiting in the queue makes nothing too old.
-            timestamp=int(now.timestamp()),
-        )
+    reports.publish(Report(read, int(now.timestamp()), request_id, bike_id))
     POSITIONS_ACCEPTED.inc(len(read))
     return len(read)

@@ -9,6 +9,7 @@ from gateway_service import auth, gpx, positions
 from gateway_service import schemas as s
 from gateway_service import status_schemas as status
 from gateway_service.bikes import BikeService
+from gateway_service.reports import Reports
 from gateway_service.site import Site
 from gateway_service.trips import TripService
 from shared.http import Answer, Call, Response, http
@@ -44,15 +45,18 @@ class GatewayService(Site):
     traces = Traces()
     config = Config()
     publisher = Publisher()
+    reports = Reports()
     bike_rpc = RpcProxy("bike_service")
-    bike_get = BatchProxy("bike_service", "get_many")
+    bike_get = BatchProxy("bike_service", "get_many", passes_on=True)
+    # Fewer together, for each answer is a list.
+    bike_near = BatchProxy("bike_service", "near_many", max_calls=20, passes_on=True)
     trip_rpc = RpcProxy("trip_service")
     trip_start = BatchProxy("trip_service", "start_many")
     trip_end = BatchProxy("trip_service", "end_many")
 
     @cached_property
     def bikes(self) -> BikeService:
-        return BikeService(self.bike_rpc, self.config["SETTINGS"].rpc_timeout, self.bike_get)
+        return BikeService(self.bike_rpc, self.config["SETTINGS"].rpc_timeout, self.bike_get, self.bike_near)
 
     @cached_property
     def trips(self) -> TripService:
@@ -153,7 +157,7 @@ class GatewayService(Site):
     )
     def report_bike_positions(self, call: Call) -> Any:
         bike_id = call.path["bike_id"]
-        return {"accepted": positions.publish(self.publisher, call.body["positions"], call.request_id, bike_id)}
+        return {"accepted": positions.publish(self.reports, call.body["positions"], call.request_id, bike_id)}
 
     @http(
         "POST",
@@ -168,7 +172,7 @@ class GatewayService(Site):
         responses=json_of(s.AcceptedSchema),
     )
     def report_positions(self, call: Call) -> Any:
-        return {"accepted": positions.publish(self.publisher, call.body["positions"], call.request_id)}
+        return {"accepted": positions.publish(self.reports, call.body["positions"], call.request_id)}
 
     @http(
         "POST",

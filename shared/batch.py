@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 # A message that was delivered this often without an answer may be what crashes its consumers: it is handled alone.
 SUSPICIOUS_DELIVERIES = 2
 REQUEST_ID = "nameko.request_id"
+# Of a message that several requests have brought together.
+REQUEST_IDS = "nameko.request_ids"
 MAX_PAUSE_S = 5.0
 CAREFUL_S = 30.0
 
@@ -301,7 +303,14 @@ class BatchConsumer(Entrypoint):
 
 def request_ids(deliveries: list[Delivery]) -> list[str]:
     """The ids of the requests that the messages come from, each once."""
-    return sorted({str(each.headers[REQUEST_ID]) for each in deliveries if REQUEST_ID in each.headers})
+    return sorted({request_id for each in deliveries for request_id in _request_ids(each.headers)})
+
+
+def _request_ids(headers: dict[str, Any]) -> list[str]:
+    together = headers.get(REQUEST_IDS)
+    if isinstance(together, list):
+        return [str(each) for each in together]
+    return [str(headers[REQUEST_ID])] if REQUEST_ID in headers else []
 
 
 batch_consume = BatchConsumer.decorator

@@ -16,6 +16,7 @@ from shared.errors import DomainError
 from shared.http_headers import request_id
 from shared.http_metrics import IN_PROGRESS, OTHER, REQUESTS, UNMATCHED
 from shared.http_route import Route
+from shared.http_table import RouteTable
 from shared.jwt import Identity
 from shared.log import set_request_id
 from shared.problems import Problem, problem_of, response_of
@@ -54,6 +55,7 @@ class HttpApp:
             rule = entrypoint.route.rule()
             rule.endpoint = entrypoint
             rules.append(rule)
+        self._table = RouteTable(server._providers)
         # An address that is not spelled as declared is unknown, not redirected.
         self._in_progress = 0
         IN_PROGRESS.set_function(lambda: self._in_progress)
@@ -95,7 +97,9 @@ class HttpApp:
         if "%2f" in exchange.environ.get("RAW_PATH_INFO", "").lower():
             # A slash in an identifier is no step of a path, whatever a proxy before us made of it.
             raise Problem(404, "There is nothing at this address.")
-        entrypoint, path_values = self._adapter.match(_decoded(exchange.path), exchange.method)
+        path = _decoded(exchange.path)
+        found = self._table.find(exchange.method, path) or self._adapter.match(path, exchange.method)
+        entrypoint, path_values = found
         exchange.route = entrypoint.route
         response: Response = entrypoint.handle(exchange, path_values)
         return response

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from msgspec import Raw
+
 
 class MalformedJSON(ValueError):
     """The bytes are not one JSON text that everybody reads alike; the message says why."""
@@ -47,6 +49,9 @@ def parse(data: bytes) -> Any:
     return value
 
 
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def dump(value: Any) -> bytes:
-    """`value` as UTF-8; raises ValueError for NaN and infinities."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    """`value` as UTF-8, a JSON text as it is; raises ValueError for NaN and infinities."""
+    return bytes(value) if isinstance(value, Raw) else _encoder.encode(value).encode("utf-8")

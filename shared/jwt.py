@@ -5,13 +5,14 @@ A verifier takes one family of algorithms only, so that a public key is never tr
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import jwt
 
 from shared.fields import canonical_uuid, is_subject
+from shared.known_tokens import Known, KnownTokens
 
 RIDER, OPERATOR, VEHICLE = "rider", "operator", "vehicle"
 ROLES = (RIDER, OPERATOR, VEHICLE)
@@ -45,6 +46,7 @@ class Verifier:
     algorithms: tuple[str, ...]
     audience: str | None = None
     issuer: str | None = None
+    known: KnownTokens = field(default_factory=KnownTokens, repr=False, compare=False)
 
     @classmethod
     def with_secret(cls, secret: str, audience: str | None = None, issuer: str | None = None) -> "Verifier":
@@ -54,13 +56,22 @@ class Verifier:
 
     def verify(self, token: str) -> Identity:
         """The identity that `token` proves; raises InvalidToken."""
+        known = self.known.get(token)
+        # Keys that are read anew are other objects, so what was signed with the former is verified again.
+        if known is not None and self.key_of(known.header) is known.key:
+            identity: Identity = known.identity
+            return identity
+        return self._verify(token)
+
+    def _verify(self, token: str) -> Identity:
         try:
             header = jwt.get_unverified_header(token)
             if header.get("alg") not in self.algorithms:
                 raise InvalidToken("The token is signed with an algorithm that is not accepted.")
+            key = self.key_of(header)
             claims = jwt.decode(
                 token,
-                self.key_of(header),
+                key,
                 algorithms=list(self.algorithms),
                 audience=self.audience,
                 issuer=self.issuer,
@@ -81,7 +92,9 @@ class Verifier:
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             # PyJWT lets builtin errors through for claims and headers of odd types.
             raise InvalidToken("The token is invalid.") from None
-        return identity_of(claims)
+        identity = identity_of(claims)
+        self.known.keep(token, Known(header, key, identity, int(claims["exp"])))
+        return identity
 
 
 def identity_of(claims: dict[str, Any]) -> Identity:

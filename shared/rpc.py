@@ -10,7 +10,6 @@ Speaks Nameko's own protocol, so stock clients (the nameko shell, ClusterRpcProx
   sent kills the container.
 """
 
-import json
 import logging
 import math
 import sys
@@ -32,7 +31,7 @@ from nameko.rpc import RPC_QUEUE_TEMPLATE, get_rpc_exchange
 from nameko.rpc import Rpc as NamekoRpc
 from nameko.rpc import RpcConsumer as NamekoRpcConsumer
 
-from shared import call_context, rpc_metrics
+from shared import call_context, rpc_json, rpc_metrics
 from shared.broker_link import DIRECT_REPLY
 from shared.consumers import QueueConsumer
 from shared.errors import DomainError, Unavailable
@@ -105,9 +104,9 @@ class RpcConsumer(NamekoRpcConsumer):
 def _payload(result: Any, exc_info: Any) -> bytes:
     error = None if exc_info is None else serialize(exc_info[1])
     try:
-        return json.dumps({"result": result if error is None else None, "error": error}).encode()
+        return rpc_json.write({"result": result if error is None else None, "error": error})
     except (TypeError, ValueError):
-        return json.dumps({"result": None, "error": serialize(UnserializableValueError(result))}).encode()
+        return rpc_json.write({"result": None, "error": serialize(UnserializableValueError(result))})
 
 
 class Rpc(NamekoRpc):

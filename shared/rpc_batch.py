@@ -16,8 +16,10 @@ from functools import partial
 from typing import Any
 
 import eventlet
+import msgspec
 from eventlet.event import Event
 from kombu.message import Message
+from msgspec import Raw, Struct
 from nameko.exceptions import serialize
 
 from shared import rpc_metrics, tracing
@@ -41,6 +43,19 @@ Outcome = dict[str, Any]
 """`{"result": ..., "error": ...}` of one call; `error` as Nameko serialises exceptions, or None."""
 
 
+class _RawOutcome(Struct):
+    result: Raw
+    error: Any
+
+
+class _RawAnswer(Struct):
+    result: list[_RawOutcome] | None
+    error: Any
+
+
+_decode_answer = msgspec.json.Decoder(_RawAnswer).decode
+
+
 class _Pending:
     """A call that waits for its outcome; `abandoned` when nobody does any more."""
 
@@ -58,12 +73,13 @@ class BatchProxy(RpcClient):
     """Injects a callable: `call(timeout, **arguments)` is one call of `target_service`'s `rpc_many` method `method`.
 
     It returns the call's own result or raises its own error, as one through RpcProxy does. What fails a whole
-    message (nobody there, no reply in time) fails the calls in it.
+    message (nobody there, no reply in time) fails the calls in it. With `passes_on` a result is the JSON text as it
+    came (`msgspec.Raw`), for who only hands it on: it is neither taken apart nor put together again.
     """
 
-    def __init__(self, target_service: str, method: str, max_calls: int = MAX_CALLS) -> None:
+    def __init__(self, target_service: str, method: str, max_calls: int = MAX_CALLS, passes_on: bool = False) -> None:
         super().__init__(target_service)
-        self.method, self.max_calls = method, max_calls
+        self.method, self.max_calls, self.passes_on = method, max_calls, passes_on
         self._waiting: deque[_Pending] = deque()
         self._in_flight = 0
 
@@ -115,6 +131,15 @@ class BatchProxy(RpcClient):
         with tracing.spans().continued({"traceparent": first.origin.traceparent}):
             calls, origins = [each.arguments for each in batch], [each.origin for each in batch]
             return self.call_many(first.context, self.method, calls, origins)
+
+    def _read(self, reply: bytes) -> dict[str, Any]:
+        if not self.passes_on:
+            return super()._read(reply)
+        # A text that nobody decodes is at least UTF-8.
+        reply.decode()
+        answer = _decode_answer(reply)
+        outcomes = [{"result": each.result, "error": each.error} for each in answer.result or ()]
+        return {"result": outcomes, "error": answer.error}
 
 
 def _settle(pending: _Pending, outcome: Any) -> None:

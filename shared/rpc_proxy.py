@@ -4,7 +4,6 @@ Nameko's RpcProxy waits for ever when a reply is lost. Here a call ends at its d
 deadline of the work that it is part of, whichever is sooner), and the deadline goes along in the request.
 """
 
-import json
 import logging
 import math
 import time
@@ -18,7 +17,7 @@ from nameko.extensions import DependencyProvider
 from nameko.messaging import HeaderEncoder
 from nameko.rpc import get_rpc_exchange
 
-from shared import origins, tracing
+from shared import origins, rpc_json, tracing
 from shared.errors import DeadlineExceeded, Unavailable
 from shared.metrics import OK, outcome_of
 from shared.origins import Origin
@@ -118,7 +117,7 @@ class RpcClient(DependencyProvider, HeaderEncoder):
         deadline = min(now + timeout, worker_ctx.data.get("deadline") or now + timeout)
         if deadline <= now:
             raise DeadlineExceeded("There is no time left for the call.")
-        body = json.dumps({"args": args, "kwargs": kwargs}).encode()
+        body = rpc_json.write({"args": args, "kwargs": kwargs})
         headers = {**self.get_message_headers(worker_ctx), "nameko.deadline": deadline}
         with tracing.spans().rpc_call(self.target_service, method) as span:
             answer = self._exchange(method, body, {**headers, **span.headers}, deadline - now)
@@ -135,9 +134,12 @@ class RpcClient(DependencyProvider, HeaderEncoder):
         except DeadlineExceeded:
             raise DeadlineExceeded(f"{self.target_service} did not answer in time.") from None
         try:
-            answer: dict[str, Any] = json.loads(reply)
+            return self._read(reply)
         except ValueError:
             raise Unavailable(f"{self.target_service} answered with what is no JSON.", {"retry_after": 2}) from None
+
+    def _read(self, reply: bytes) -> dict[str, Any]:
+        answer: dict[str, Any] = rpc_json.read(reply)
         return answer
 
 

@@ -27,8 +27,8 @@ from typing import Any  # noqa: E402
 from nameko.containers import ServiceContainer  # noqa: E402
 
 from shared import config as settings  # noqa: E402
+from shared import garbage, metrics, migrate, tracing_setup  # noqa: E402
 from shared import log as logs  # noqa: E402
-from shared import metrics, migrate, tracing_setup  # noqa: E402
 from shared.health import Health, checks_of  # noqa: E402
 from shared.status_address import process_number, status_address  # noqa: E402
 from shared.status_server import StatusServer  # noqa: E402
@@ -112,6 +112,7 @@ def serve(service: Service, health: Health) -> int:
         # Starting may wait for the broker, so it has a greenlet that nobody waits for.
         try:
             container.start()
+            garbage.settle()
             health.started(checks_of(container))
             log.info("started")
             container.wait()

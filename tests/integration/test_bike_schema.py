@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from bike_service import read_rows
 from bike_service.domain import Viewer
 from bike_service.models import Base
 from bike_service.repositories import Bikes
@@ -22,6 +23,12 @@ FLEET = """
     FROM generate_series(1, 20000) AS n
 """
 SOMEBODY = Viewer("rider", "rita")
+
+
+def near(bikes: Bikes, *asked: tuple[float, int, Viewer]) -> None:
+    """The nearest to one place, for each with a radius and a limit of its own."""
+    place = {"lat": 47.5, "lon": 8.5, "status": "available"}
+    read_rows.near(bikes.session, [({**place, "radius": radius, "limit": limit}, who) for radius, limit, who in asked])
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +54,10 @@ def test_migrating_again_changes_nothing(fleet: str) -> None:
 @pytest.mark.parametrize(
     ("index", "work"),
     [
-        ("bikes_to_rent_by_sphere", lambda bikes: bikes.near(47.5, 8.5, 1000, "available", 50, SOMEBODY)),
-        ("bikes_to_rent_by_sphere", lambda bikes: bikes.near(47.5, 8.5, 50_000, "available", 500, Viewer())),
+        ("bikes_to_rent_by_sphere", lambda bikes: near(bikes, (1000.0, 50, SOMEBODY))),
+        ("bikes_to_rent_by_sphere", lambda bikes: near(bikes, (50_000.0, 500, Viewer()))),
+        ("bikes_to_rent_by_sphere", lambda bikes: near(bikes, *[(1000.0, 20, SOMEBODY)] * 20)),
+        ("bikes_pkey", lambda bikes: read_rows.by_ids(bikes.session, [new_id() for _ in range(100)])),
         ("bikes_by_place", lambda bikes: bikes.find(None, (8.5, 47.5, 8.52, 47.52), None, 51, SOMEBODY)),
         ("bikes_by_place", lambda bikes: bikes.find("available", (8.5, 47.5, 8.52, 47.52), None, 51, Viewer())),
         ("bikes_by_place", lambda bikes: bikes.find(None, (179.9, 47.5, -179.9, 47.6), None, 51, SOMEBODY)),

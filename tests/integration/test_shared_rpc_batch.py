@@ -57,7 +57,9 @@ class Caller:
     name = "of_many"
 
     double = BatchProxy("many", "double", max_calls=20)
+    text = BatchProxy("many", "double", passes_on=True)
     forget = BatchProxy("many", "forget")
+    forget_text = BatchProxy("many", "forget", passes_on=True)
     nothing = BatchProxy("many", "nothing")
     absent = BatchProxy("nobody", "double")
     plain = RpcProxy("many")
@@ -114,6 +116,15 @@ def test_calls_at_once_travel_together_and_each_has_its_own_outcome(call: Callab
     assert sum(map(len, batches)) == 100
     assert max(map(len, batches)) == 20
     assert len(batches) <= 10
+
+
+def test_who_only_hands_results_on_gets_their_text_and_errors_as_ever(call: Callable[..., Any]) -> None:
+    assert bytes(call("text", n=4)) == b"8"
+    with pytest.raises(NotFound) as caught:
+        call("text", n=7)
+    assert caught.value.errors == {"n": ["odd"]}
+    assert isinstance(outcome(call, "text", n="x"), RemoteError)
+    assert isinstance(outcome(call, "forget_text", n=1), TypeError)
 
 
 def test_a_call_that_has_given_up_is_not_made(call: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from werkzeug.test import Client
 
+from gateway_service.reports import Reports
 from gateway_service.service import GatewayService
 from gateway_service.settings import Settings
 from shared.errors import NotFound
@@ -116,9 +117,11 @@ def gateway(
     service: Any = GatewayService()
     bikes, trips = bikes or FakeService(), trips or FakeService()
     service.bike_rpc, service.trip_rpc = bikes, trips
-    service.bike_get = one_by_one(bikes.get)
+    service.bike_get, service.bike_near = one_by_one(bikes.get), one_by_one(bikes.near)
     service.trip_start, service.trip_end = one_by_one(trips.start), one_by_one(trips.end)
     service.publisher = publisher or FakePublisher()
+    service.reports = Reports()
+    service.reports.publisher = service.publisher
     service.config = {"SETTINGS": Settings("127.0.0.1:0", None, HttpPolicy(), 3.0)}
     CONTAINER.service, CONTAINER.contexts = service, []
     CONTAINER.server.policy = policy or HttpPolicy(verifier=Verifier.with_secret(SECRET))

@@ -7,6 +7,7 @@ import jwt
 import pytest
 
 from shared.jwt import Identity, InvalidToken, Verifier, mint
+from shared.known_tokens import MAX_LENGTH, MAX_TOKENS, Known, KnownTokens
 
 SECRET = "a secret for tests only, 32 bytes"
 BIKE_ID = "b6b1e0b4-0c1a-4c53-9d3b-2f0a0a7a0001"
@@ -117,3 +118,34 @@ def test_no_token_is_minted_that_no_verifier_would_take(role, sub):
 def test_a_token_is_good_for_its_lifetime():
     claims = jwt.decode(mint(SECRET, "rider", "ann", timedelta(seconds=90)), SECRET, algorithms=["HS256"])
     assert 80 < claims["exp"] - time.time() <= 90
+
+
+def test_a_token_that_was_taken_before_is_refused_once_it_has_expired(monkeypatch):
+    verifier = Verifier.with_secret(SECRET)
+    token = signed(exp=time.time() + 60)
+    assert verifier.verify(token) == verifier.verify(token) == Identity("ann", "rider")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61)
+    assert verifier.known.get(token) is None
+
+
+def test_a_token_that_was_refused_is_refused_again():
+    verifier = Verifier.with_secret(SECRET)
+    for token in (signed(exp=time.time() - 1), signed("another secret, also of 32 bytes"), signed(role="king")):
+        for _ in range(2):
+            with pytest.raises(InvalidToken):
+                verifier.verify(token)
+
+
+def test_of_the_tokens_taken_the_last_ones_are_known():
+    known = KnownTokens()
+    for number in range(MAX_TOKENS + 2):
+        known.keep(f"t{number}", Known({}, None, Identity("ann", "rider"), 1 << 40))
+    known.keep("x" * (MAX_LENGTH + 1), Known({}, None, Identity("ann", "rider"), 1 << 40))
+    assert [known.get(token) is not None for token in ("t0", "t1", "t2", f"t{MAX_TOKENS + 1}")] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert known.get("x" * (MAX_LENGTH + 1)) is None

@@ -107,3 +107,20 @@ def test_a_new_key_is_found_when_a_token_names_it(written, monkeypatch):
 def test_without_keys_nobody_is_refused_for_good(tmp_path):
     with pytest.raises(Unavailable):
         verifier(KeySet(str(tmp_path / "missing.json"))).verify(signed(RSA_KEY, "RS256", kid="r"))
+
+
+def test_a_token_taken_before_is_refused_once_its_key_is_withdrawn(written):
+    keys = written(member(RSA_KEY, "r"), member(EC_KEY, "e"))
+    verify = verifier(keys).verify
+    gone, kept = signed(RSA_KEY, "RS256", kid="r"), signed(EC_KEY, "ES256", kid="e")
+    assert [verify(token).sub for token in (gone, kept, gone, kept)] == ["ann"] * 4
+    written(member(EC_KEY, "e"))
+    keys.load()
+    assert verify(kept).sub == "ann"
+    with pytest.raises(InvalidToken):
+        verify(gone)
+    # Another key under the same name proves nothing either.
+    written(member(rsa.generate_private_key(65537, 2048), "r"))
+    keys.load()
+    with pytest.raises(InvalidToken):
+        verify(gone)

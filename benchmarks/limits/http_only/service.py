@@ -40,6 +40,7 @@ class HttpOnly(GatewayService):
     name = "http_only"
 
     publisher = Nothing()
+    reports = Nothing()
     bike_rpc = Nothing()
     trip_rpc = Nothing()
 
