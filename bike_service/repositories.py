@@ -1,11 +1,12 @@
 """The fleet in PostgreSQL. Everything works in the caller's transaction."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, text, true, update
+from sqlalchemy import ColumnElement, Text, and_, any_, cast, func, or_, select, text, true, update
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -47,6 +48,13 @@ CHARGE = text("""
     FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:percents AS float8[]))
         AS new (id, recorded_at, percent)
     WHERE bikes.id = new.id AND (bikes.battery_at IS NULL OR bikes.battery_at < new.recorded_at)
+""")
+
+LOCK_CHECKED_OUT = text("""
+    SELECT bikes.id::text, bikes.trip_id::text
+    FROM bikes JOIN unnest(CAST(:ids AS uuid[]), CAST(:trips AS uuid[])) AS ended (bike_id, trip_id)
+        ON bikes.id = ended.bike_id AND bikes.trip_id = ended.trip_id
+    ORDER BY bikes.id FOR UPDATE OF bikes
 """)
 
 
@@ -166,6 +174,31 @@ class Bikes:
             rider_id=None,
             checked_out_at=None,
         )
+
+    def check_in_many(
+        self, pairs: Sequence[tuple[str, str]], request_ids: Mapping[str, str | None] | None = None
+    ) -> list[Bike]:
+        """Free each bike that is checked out for just its trip: pairs of (bike id, trip id); those freed, by id.
+
+        `request_ids`, by trip: of the requests that end the trips, where they are not the one at hand.
+        """
+        ids, trips = [bike_id for bike_id, _ in pairs], [trip_id for _, trip_id in pairs]
+        # Locked in one order, so that two callers cannot wait for each other.
+        locked: dict[str, str] = dict(
+            self.session.execute(LOCK_CHECKED_OUT, {"ids": array(ids), "trips": array(trips)}).tuples().all()
+        )
+        if not locked:
+            return []
+        values = {"status": Status.AVAILABLE, "trip_id": None, "rider_id": None, "checked_out_at": None}
+        statement = update(Bike).where(Bike.id == any_(cast(list(locked), ARRAY(UUID(as_uuid=False)))))
+        statement = statement.values({**values, "revision": Bike.revision + 1, "updated_at": func.now()})
+        options = {"populate_existing": True, "synchronize_session": False}
+        freed = list(self.session.scalars(statement.returning(Bike).execution_options(**options)))
+        freed.sort(key=lambda bike: bike.id)
+        origins = None if request_ids is None else [request_ids.get(locked[bike.id]) for bike in freed]
+        events = [event_data(bike) for bike in freed]
+        outbox.record(self.session, Outbox, "bike_changed", events, freed[0].updated_at, origins)
+        return freed
 
     def check_outs(self, older_than_s: float, after: str | None, limit: int) -> list[tuple[Bike, float]]:
         """Up to `limit` check-outs by bike id, after the id `after`, each with its age in seconds."""

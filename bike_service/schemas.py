@@ -1,15 +1,18 @@
 """What comes in by RPC and events, and the bike as others see it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
 from bike_service.domain import Status, Viewer
 from bike_service.models import Bike
+from shared.event_batch import Event
 from shared.fields import GeoPoint, Number, Subject, Text, UTCDateTime, UUIDText, format_time
+from shared.inbox import load_event
 from shared.long_list import LongList
 from shared.paging import DEFAULT_LIMIT, MAX_LIMIT
-from shared.validation import StrictSchema
+from shared.validation import StrictSchema, load
 
 STATUSES = [status.value for status in Status]
 MAX_BATCH = 1000
@@ -120,6 +123,23 @@ class CheckOutsSchema(StrictSchema):
     cursor = fields.String()
 
 
+@dataclass(frozen=True)
+class EndedTrip:
+    """What a `trip_ended` or `trip_cancelled` event says, with its own id and that of its request."""
+
+    event_id: str
+    trip_id: str
+    bike_id: str
+    request_id: str | None = None
+
+
+def ended_trip(event: Event) -> EndedTrip:
+    """Read the event; raises Invalid."""
+    envelope = load_event(event.payload)
+    trip = load(_ended_trip, envelope["data"], "The event's data are invalid.")
+    return EndedTrip(envelope["id"], trip["id"], trip["bike_id"], event.request_id)
+
+
 class EndedTripSchema(StrictSchema):
     """Of a `trip_ended` or `trip_cancelled` event just what frees the bike."""
 
@@ -128,6 +148,9 @@ class EndedTripSchema(StrictSchema):
 
     id = UUIDText(required=True)
     bike_id = UUIDText(required=True)
+
+
+_ended_trip = EndedTripSchema()
 
 
 def viewer_of(loaded: dict[str, Any]) -> Viewer:

@@ -5,7 +5,7 @@ committed and then deletes it, so an event may be published twice, never not at 
 table: each takes rows that no other holds (`FOR UPDATE SKIP LOCKED`), with many confirms in flight.
 """
 
-import json
+import contextlib
 import logging
 import uuid
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 import eventlet
+import msgspec
 from eventlet.queue import Empty, LightQueue
 from nameko.events import get_event_exchange
 from nameko.extensions import DependencyProvider
 from prometheus_client.core import Metric
-from sqlalchemy import BigInteger, DateTime, Text, delete, event, func, insert, select
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    event,
+    func,
+    insert,
+    literal,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -30,14 +45,17 @@ from shared.log import current_request_id
 from shared.message_metrics import EVENTS_PUBLISHED
 from shared.outage import is_outage
 from shared.probes import PROBES, Probe, figure
-from shared.publisher import SharedPublisher
+from shared.publisher import SharedPublisher, outgoing
 
 log = logging.getLogger(__name__)
 
-BATCH = 200
-IDLE_S = 0.5
+BATCH = 500
+CONFIRM_LIMIT_S = 10
+# Events of this process's own transactions wake the relay; others', and those that a crash left, it finds by itself.
+IDLE_S = 0.1
 MAX_BACKOFF_S = 5.0
 EVENT_VERSION = 1
+REQUEST_ID = "nameko.request_id"
 
 _woken: LightQueue = LightQueue(1)
 
@@ -57,30 +75,57 @@ class OutboxMixin:
 
 
 def record(
-    session: Session, outbox: type[Any], event_type: str, items: Sequence[dict[str, Any]], occurred_at: datetime
+    session: Session,
+    outbox: type[Any],
+    event_type: str,
+    items: Sequence[dict[str, Any]],
+    occurred_at: datetime,
+    request_ids: Sequence[str | None] | None = None,
 ) -> None:
-    """Add an event for each of `items` to the transaction of `session`; each is JSON-safe and holds its `revision`."""
-    if items:
-        session.execute(insert(outbox).values([_row(event_type, data, occurred_at) for data in items]))
-        event.listen(session, "after_commit", _wake, once=True)
+    """Add an event for each of `items` to the transaction of `session`; each is JSON-safe and holds its `revision`.
+
+    `request_ids`: for each item its own, where it is not that of the work at hand.
+    """
+    if not items:
+        return
+    ids, moment = [str(uuid.uuid4()) for _ in items], format_time(occurred_at)
+    origins = [current_request_id()] * len(items) if request_ids is None else list(request_ids)
+    columns = (
+        func.unnest(
+            cast(ids, ARRAY(Text)),
+            cast([_payload(event_type, *each, moment) for each in zip(ids, items, strict=True)], ARRAY(Text)),
+            cast(origins, ARRAY(Text)),
+        )
+        .table_valued("event_id", "payload", "request_id")
+        .render_derived(name="new")
+    )
+    trace = tracing.spans().carrier().get("traceparent")
+    values = select(
+        columns.c.event_id,
+        columns.c.payload,
+        columns.c.request_id,
+        literal(event_type, Text),
+        literal(trace, Text),
+    )
+    names = ["event_id", "payload", "request_id", "type", "traceparent"]
+    session.execute(insert(outbox).from_select(names, values))
+    event.listen(session, "after_commit", _wake, once=True)
 
 
-def _row(event_type: str, data: dict[str, Any], occurred_at: datetime) -> dict[str, Any]:
-    event_id = str(uuid.uuid4())
-    payload = {
-        "id": event_id,
-        "type": event_type,
-        "occurred_at": format_time(occurred_at),
-        "version": EVENT_VERSION,
-        "data": data,
-    }
-    return {
-        "event_id": event_id,
-        "type": event_type,
-        "payload": json.dumps(payload),
-        "request_id": current_request_id(),
-        "traceparent": tracing.spans().carrier().get("traceparent"),
-    }
+def _payload(event_type: str, event_id: str, data: dict[str, Any], moment: str) -> str:
+    envelope = {"id": event_id, "type": event_type, "occurred_at": moment, "version": EVENT_VERSION, "data": data}
+    return msgspec.json.encode(envelope).decode()
+
+
+def _judge(row: Any, failure: Unavailable | None) -> None:
+    if failure is None:
+        EVENTS_PUBLISHED.labels(row.type).inc()
+        return
+    log.warning(
+        "an event is not confirmed and stays in the outbox",
+        extra={"reason": str(failure), "type": row.type, "request_id": row.request_id},
+    )
+    raise failure
 
 
 def _wake(*_: Any) -> None:
@@ -97,6 +142,7 @@ class OutboxRelay(DependencyProvider):
     def __init__(self, declarative_base: type[DeclarativeBase], outbox: type[Any]) -> None:
         super().__init__()
         self.declarative_base, self.outbox = declarative_base, outbox
+        self._forget = delete(outbox).where(outbox.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
         self._engine: Engine | None = None
         self._stopping = False
         self._main: Any = None
@@ -163,37 +209,37 @@ class OutboxRelay(DependencyProvider):
             rows = session.execute(query.order_by(order).limit(BATCH).with_for_update(skip_locked=True)).all()
             if not rows:
                 return 0
-            in_flight = [(row.id, eventlet.spawn(self._publish, row)) for row in rows]
-            confirmed = [row_id for row_id, sending in in_flight if sending.wait()]
-            session.execute(delete(outbox).where(outbox.id.in_(confirmed)))
+            confirmed = self._publish(rows)
+            session.execute(self._forget, {"ids": confirmed})
         if not confirmed:
             raise Unavailable("The broker confirmed no event.")
         return len(rows)
 
-    def _publish(self, row: Any) -> bool:
-        headers = {} if row.request_id is None else {"nameko.request_id": row.request_id}
-        origin = {"traceparent": row.traceparent}
-        try:
-            with tracing.spans().publishing(f"{self._exchange.name}:{row.type}", origin) as span:
-                self.publisher.publish(
-                    self._exchange.name,
-                    row.type,
-                    row.payload.encode(),
-                    headers={**headers, **span.headers},
-                    message_id=row.event_id,
-                    timestamp=int(datetime.now(UTC).timestamp()),
-                    # An event that nobody listens for is published all the same.
-                    mandatory=False,
-                    timeout=10,
-                )
-        except Unavailable as error:
-            log.warning(
-                "an event is not confirmed and stays in the outbox",
-                extra={"reason": str(error), "type": row.type, "request_id": row.request_id},
+    def _publish(self, rows: Sequence[Any]) -> list[int]:
+        """Publish all, and return the ids of those that the broker has confirmed."""
+        spans = [
+            tracing.spans().publishing(f"{self._exchange.name}:{row.type}", {"traceparent": row.traceparent})
+            for row in rows
+        ]
+        now = int(datetime.now(UTC).timestamp())
+        items = [
+            outgoing(
+                self._exchange.name,
+                row.type,
+                row.payload.encode(),
+                headers={**({} if row.request_id is None else {REQUEST_ID: row.request_id}), **span.headers},
+                message_id=row.event_id,
+                timestamp=now,
+                # An event that nobody listens for is published all the same.
+                mandatory=False,
             )
-            return False
-        EVENTS_PUBLISHED.labels(row.type).inc()
-        return True
+            for row, span in zip(rows, spans, strict=True)
+        ]
+        failures = self.publisher.publish_many(items, CONFIRM_LIMIT_S)
+        for row, span, failure in zip(rows, spans, failures, strict=True):
+            with contextlib.suppress(Unavailable), span:
+                _judge(row, failure)
+        return [row.id for row, failure in zip(rows, failures, strict=True) if failure is None]
 
     def _measure(self) -> Iterator[Metric]:
         age = func.extract("epoch", func.now() - func.min(self.outbox.created_at))

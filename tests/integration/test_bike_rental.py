@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bike_service import operations
+from bike_service.schemas import EndedTrip
 from shared.errors import Conflict
 from tests.integration import builders
 from tests.integration.broker import Broker, EventLog
@@ -191,7 +192,7 @@ def test_an_event_repeated_later_does_not_free_the_next_riders_bike(
     # Even for a trip that, against all rules, has the same id: the event has been handled.
     bikes.check_out(rented["bike_id"], rented["id"], "rolf")
     with transaction(bike_database_url) as session:
-        operations.free_after_trip(session, event["id"], rented)
+        operations.free_after_trips(session, [EndedTrip(event["id"], rented["id"], rented["bike_id"])])
     assert status(bikes, rented) == "in_use"
     broker.event("trip_service", "trip_ended", rented)
     eventually(lambda: status(bikes, rented) == "available")
