@@ -22,7 +22,7 @@ from nameko.extensions import Entrypoint
 
 from shared import dead_letters
 from shared import message_metrics as metrics
-from shared.amqp import BROKER_ERRORS, connection
+from shared.amqp import BROKER_ERRORS, HEARTBEAT, connection
 from shared.consumers import MAX_BACKOFF, raw_body, settle
 from shared.errors import Unavailable
 from shared.metrics import OK
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 SUSPICIOUS_DELIVERIES = 2
 REQUEST_ID = "nameko.request_id"
 MAX_PAUSE_S = 5.0
+MAX_GATHER_S = 0.3
 CAREFUL_S = 30.0
 
 
@@ -83,6 +84,23 @@ class DeadLetter:
     detail: str
 
 
+class _Arrived(LightQueue):
+    """Messages that have arrived and are in no batch yet; `size` in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+
+    def _put(self, message: amqp.Message) -> None:
+        self.size += len(message.body)
+        super()._put(message)
+
+    def _get(self) -> amqp.Message:
+        message = super()._get()
+        self.size -= len(message.body)
+        return message
+
+
 class BatchConsumer(Entrypoint):
     """`@batch_consume(queue)`: the method takes a list of Delivery and returns an iterable of DeadLetter."""
 
@@ -90,13 +108,13 @@ class BatchConsumer(Entrypoint):
     watch = QueueWatch()
 
     def __init__(
-        self, queue: Queue, max_messages: int = 100, max_bytes: int = 2_000_000, max_wait: float = 0.1, **kwargs: Any
+        self, queue: Queue, max_messages: int = 500, max_bytes: int = 2_000_000, max_wait: float = 0.1, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.queue = queue
         self.max_messages, self.max_bytes, self.max_wait = max_messages, max_bytes, max_wait
         self._stopping = False
-        self._careful_until = 0.0
+        self._careful_until = self._beat_at = self._handled_s = 0.0
         self._main: Any = None
         self._batch_messages = metrics.BATCH_MESSAGES.labels(queue.name)
         self._pauses = metrics.BATCH_PAUSES.labels(queue.name)
@@ -140,10 +158,11 @@ class BatchConsumer(Entrypoint):
 
     def _consume(self, conn: Any) -> None:
         declare(conn, [self.queue, dead_letter_queue(self.queue)])
-        arrived: LightQueue = LightQueue()
+        arrived = _Arrived()
         channel = conn.channel()
         channel.auto_decode = False
-        channel.basic_qos(0, 1 if self._is_careful() else self.max_messages, False)
+        # Twice, so that the next batch arrives while one is handled.
+        channel.basic_qos(0, 1 if self._is_careful() else 2 * self.max_messages, False)
         channel.basic_consume(self.queue.name, callback=arrived.put)
         careful = self._is_careful()
         handler = eventlet.spawn(self._handle_batches, arrived, channel)
@@ -151,6 +170,9 @@ class BatchConsumer(Entrypoint):
             while not handler.dead:
                 if careful and not self._is_careful():
                     raise ConnectionAbortedError("consuming in full again")
+                if arrived.size > 2 * self.max_bytes:
+                    self._let_wait(conn)
+                    continue
                 try:
                     conn.drain_events(timeout=0.5)
                 except TimeoutError:
@@ -159,7 +181,14 @@ class BatchConsumer(Entrypoint):
         finally:
             handler.kill()
 
-    def _handle_batches(self, arrived: LightQueue, channel: Any) -> None:
+    def _let_wait(self, conn: Any) -> None:
+        """Read no more for a moment: however large the messages are, what waits here takes little memory."""
+        if time.monotonic() - self._beat_at > HEARTBEAT / 4:
+            self._beat_at = time.monotonic()
+            conn.connection.send_heartbeat()
+        eventlet.sleep(0.02)
+
+    def _handle_batches(self, arrived: "_Arrived", channel: Any) -> None:
         while not self._stopping:
             batch = self._gather(arrived)
             if not batch:
@@ -173,7 +202,7 @@ class BatchConsumer(Entrypoint):
                 self._handle(deliveries)
                 settle(partial(channel.basic_ack, batch[-1].delivery_tag, multiple=True))
 
-    def _gather(self, arrived: LightQueue) -> list[amqp.Message]:
+    def _gather(self, arrived: "_Arrived") -> list[amqp.Message]:
         batch: list[amqp.Message] = []
         size, until = 0, time.monotonic() + 0.5
         while len(batch) < self.max_messages and size < self.max_bytes:
@@ -182,7 +211,8 @@ class BatchConsumer(Entrypoint):
             except Empty:
                 break
             if not batch:
-                until = time.monotonic() + self.max_wait
+                # Under load longer: the larger a batch, the less each of its messages costs.
+                until = time.monotonic() + max(self.max_wait, min(2 * self._handled_s, MAX_GATHER_S))
             batch.append(message)
             size += len(message.body)
         return batch
@@ -193,7 +223,7 @@ class BatchConsumer(Entrypoint):
         try:
             outcome, dead = self._handle_all(deliveries)
         finally:
-            seconds = time.monotonic() - began
+            seconds = self._handled_s = time.monotonic() - began
             metrics.BATCHES.record(seconds, self.queue.name, outcome)
             self._batch_messages.observe(len(deliveries))
         log.info(

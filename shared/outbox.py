@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 BATCH = 500
 CONFIRM_LIMIT_S = 10
 # Events of this process's own transactions wake the relay; others', and those that a crash left, it finds by itself.
-IDLE_S = 0.1
+IDLE_S = 0.25
 MAX_BACKOFF_S = 5.0
 EVENT_VERSION = 1
 REQUEST_ID = "nameko.request_id"
