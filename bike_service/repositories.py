@@ -16,7 +16,7 @@ from bike_service.metrics import BIKE_MOVES, POSITIONS_APPLIED
 from bike_service.models import Bike, Outbox
 from bike_service.schemas import event_data
 from shared import outbox
-from shared.arrays import array
+from shared.arrays import array, numbers
 from shared.compiled_positions import Position
 from shared.errors import Conflict
 from shared.geodesy import EARTH_RADIUS_M
@@ -234,12 +234,12 @@ class Bikes:
                     "located": array(
                         None if place is None else place.recorded_at.isoformat() for place, _ in pairs.values()
                     ),
-                    "lons": array(None if place is None else place.longitude for place, _ in pairs.values()),
-                    "lats": array(None if place is None else place.latitude for place, _ in pairs.values()),
+                    "lons": numbers(None if place is None else place.longitude for place, _ in pairs.values()),
+                    "lats": numbers(None if place is None else place.latitude for place, _ in pairs.values()),
                     "charged": array(
                         None if charge is None else charge.recorded_at.isoformat() for _, charge in pairs.values()
                     ),
-                    "percents": array(
+                    "percents": numbers(
                         None if charge is None else charge.battery_percent for _, charge in pairs.values()
                     ),
                 },
