@@ -15,7 +15,6 @@ from typing import Any
 import amqp
 import eventlet
 from eventlet.event import Event
-from eventlet.queue import Empty, LightQueue
 from kombu import Queue
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint
@@ -23,6 +22,7 @@ from nameko.extensions import Entrypoint
 from shared import dead_letters
 from shared import message_metrics as metrics
 from shared.amqp import BROKER_ERRORS, HEARTBEAT, connection
+from shared.arrivals import Arrivals
 from shared.consumers import MAX_BACKOFF, raw_body, settle
 from shared.errors import Unavailable
 from shared.metrics import OK
@@ -84,23 +84,6 @@ class DeadLetter:
     detail: str
 
 
-class _Arrived(LightQueue):
-    """Messages that have arrived and are in no batch yet; `size` in bytes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.size = 0
-
-    def _put(self, message: amqp.Message) -> None:
-        self.size += len(message.body)
-        super()._put(message)
-
-    def _get(self) -> amqp.Message:
-        message = super()._get()
-        self.size -= len(message.body)
-        return message
-
-
 class BatchConsumer(Entrypoint):
     """`@batch_consume(queue)`: the method takes a list of Delivery and returns an iterable of DeadLetter."""
 
@@ -158,7 +141,7 @@ class BatchConsumer(Entrypoint):
 
     def _consume(self, conn: Any) -> None:
         declare(conn, [self.queue, dead_letter_queue(self.queue)])
-        arrived = _Arrived()
+        arrived = Arrivals()
         channel = conn.channel()
         channel.auto_decode = False
         # Twice, so that the next batch arrives while one is handled.
@@ -188,9 +171,11 @@ class BatchConsumer(Entrypoint):
             conn.connection.send_heartbeat()
         eventlet.sleep(0.02)
 
-    def _handle_batches(self, arrived: "_Arrived", channel: Any) -> None:
+    def _handle_batches(self, arrived: Arrivals, channel: Any) -> None:
         while not self._stopping:
-            batch = self._gather(arrived)
+            # Under load longer: the larger a batch, the less each of its messages costs.
+            wait_s = max(self.max_wait, min(2 * self._handled_s, MAX_GATHER_S))
+            batch = arrived.gather(self.max_messages, self.max_bytes, wait_s)
             if not batch:
                 continue
             deliveries = [Delivery.of(message) for message in batch]
@@ -201,21 +186,6 @@ class BatchConsumer(Entrypoint):
             else:
                 self._handle(deliveries)
                 settle(partial(channel.basic_ack, batch[-1].delivery_tag, multiple=True))
-
-    def _gather(self, arrived: "_Arrived") -> list[amqp.Message]:
-        batch: list[amqp.Message] = []
-        size, until = 0, time.monotonic() + 0.5
-        while len(batch) < self.max_messages and size < self.max_bytes:
-            try:
-                message = arrived.get(timeout=max(until - time.monotonic(), 0.0))
-            except Empty:
-                break
-            if not batch:
-                # Under load longer: the larger a batch, the less each of its messages costs.
-                until = time.monotonic() + max(self.max_wait, min(2 * self._handled_s, MAX_GATHER_S))
-            batch.append(message)
-            size += len(message.body)
-        return batch
 
     def _handle(self, deliveries: list[Delivery]) -> None:
         """Handle all, or judge each on its own; returns when nothing of them can be lost any more."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bike_service import operations
 from bike_service.schemas import EndedTrip
@@ -33,7 +34,15 @@ def broker(amqp_uri: str, bikes: Any) -> Iterator[Broker]:
 @pytest.fixture
 def rented(bikes: Any) -> Json:
     """What a trip's events say of a bike that is checked out for it."""
-    trip = {"id": new_id(), "bike_id": bikes.add()["id"], "rider_id": "rita", "revision": 2}
+    return rent(bikes)
+
+
+def rent(bikes: Any, bike_id: str | None = None) -> Json:
+    """Check a new bike out, or check `bike_id` in and out again."""
+    trip = {"id": new_id(), "bike_id": bike_id or bikes.add()["id"], "rider_id": "rita", "revision": 2}
+    if bike_id is not None:
+        [held] = [each for each in walk(bikes.check_outs) if each["bike_id"] == bike_id]
+        bikes.check_in(bike_id, held["trip_id"])
     bikes.check_out(trip["bike_id"], trip["id"], "rita")
     return trip
 
@@ -196,6 +205,27 @@ def test_an_event_repeated_later_does_not_free_the_next_riders_bike(
     assert status(bikes, rented) == "in_use"
     broker.event("trip_service", "trip_ended", rented)
     eventually(lambda: status(bikes, rented) == "available")
+
+
+def test_many_ends_free_each_its_own_bike_once_under_its_own_request(bikes: Any, bike_database_url: str) -> None:
+    trips = [rent(bikes) for _ in range(5)]
+    later = rent(bikes, trips[4]["bike_id"])
+    ended = [EndedTrip(new_id(), trip["id"], trip["bike_id"], f"r-{trip['id']}") for trip in trips]
+    stranger = EndedTrip(new_id(), new_id(), new_id())
+    with transaction(bike_database_url) as session:
+        # The first three, once more each in another event and in the same, in any order; the last is rented again.
+        again = [EndedTrip(new_id(), each.trip_id, each.bike_id, "r-again") for each in ended[:1]]
+        operations.free_after_trips(session, [ended[4], stranger, *reversed(ended[:3]), *ended[:3], *again])
+        events = session.execute(text("SELECT payload::json->'data', request_id FROM outbox")).all()
+    # Those of the calls, that may be there still, have no request.
+    assert {data["id"]: (data["status"], data["revision"], request) for data, request in events if request} == {
+        trip["bike_id"]: ("available", 3, request)
+        for trip, request in zip(trips[:3], ["r-again", ended[1].request_id, ended[2].request_id], strict=True)
+    }
+    assert [status(bikes, trip) for trip in trips] == ["available"] * 3 + ["in_use"] * 2
+    with transaction(bike_database_url) as session:
+        operations.free_after_trips(session, ended[:3])
+    assert bikes.check_in(later["bike_id"], later["id"]) == {"released": True}
 
 
 @pytest.mark.parametrize(("event_type", "queue"), [("trip_ended", ENDED), ("trip_cancelled", CANCELLED)])
