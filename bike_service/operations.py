@@ -11,6 +11,7 @@ from bike_service.domain import Status, Viewer
 from bike_service.models import Bike, IdempotencyKey, Inbox
 from bike_service.read_rows import Row
 from bike_service.repositories import Bikes
+from bike_service.schemas import EndedTrip
 from shared import idempotency, inbox, position_messages
 from shared.batch import DeadLetter, Delivery
 from shared.errors import Conflict, DomainError, NotFound
@@ -156,10 +157,16 @@ def check_outs(session: Session, older_than_s: float, limit: int, cursor: str | 
     return {"items": items, "next": encode_cursor(items[-1]["bike_id"]) if len(rows) > limit else None}
 
 
-def free_after_trip(session: Session, event_id: str, trip: Json) -> None:
-    """The trip's end frees its bike, once; a bike that is checked out for another trip is left alone."""
-    if inbox.first_time(session, Inbox, event_id, "free_after_trip"):
-        Bikes(session).check_in([{"bike_id": trip["bike_id"], "trip_id": trip["id"]}])
+def free_after_trips(session: Session, ended: Sequence[EndedTrip]) -> None:
+    """The end of each trip frees its bike, once; a bike that is checked out for another trip is left alone."""
+    new = inbox.first_times(session, Inbox, (each.event_id for each in ended), "free_after_trip")
+    given_back = [
+        {"bike_id": each.bike_id, "trip_id": each.trip_id, "origin": each.origin}
+        for each in ended
+        if each.event_id in new
+    ]
+    if given_back:
+        Bikes(session).check_in(given_back)
 
 
 def take_positions(session: Session, deliveries: Sequence[Delivery]) -> list[DeadLetter]:

@@ -14,23 +14,28 @@ from bike_service.metrics import BIKE_MOVES, POSITIONS_APPLIED
 from bike_service.models import Bike, Outbox
 from bike_service.schemas import event_data
 from shared import outbox
-from shared.arrays import array, unnested
+from shared.arrays import array, numbers, unnested
 from shared.compiled_positions import Position
 from shared.errors import Conflict
 from shared.metrics import count_on_commit
 from shared.origins import Origin
 
-MOVE = text("""
-    UPDATE bikes SET longitude = new.longitude, latitude = new.latitude, located_at = new.recorded_at
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:lons AS float8[]), CAST(:lats AS float8[]))
-        AS new (id, recorded_at, longitude, latitude)
-    WHERE bikes.id = new.id AND (bikes.located_at IS NULL OR bikes.located_at < new.recorded_at)
+LOCK = text("""
+    SELECT id::text, located_at, battery_at FROM bikes WHERE id = ANY(CAST(:ids AS uuid[]))
+    ORDER BY id FOR NO KEY UPDATE
 """)
-CHARGE = text("""
-    UPDATE bikes SET battery_percent = new.percent, battery_at = new.recorded_at
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:percents AS float8[]))
-        AS new (id, recorded_at, percent)
-    WHERE bikes.id = new.id AND (bikes.battery_at IS NULL OR bikes.battery_at < new.recorded_at)
+# One update for both: most of its cost are a new version of the row and its entries in the indexes.
+REFRESH = text("""
+    UPDATE bikes SET
+        longitude = coalesce(new.longitude, bikes.longitude), latitude = coalesce(new.latitude, bikes.latitude),
+        located_at = coalesce(new.located_at, bikes.located_at),
+        battery_percent = coalesce(new.percent, bikes.battery_percent),
+        battery_at = coalesce(new.battery_at, bikes.battery_at)
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:located AS timestamptz[]), CAST(:lons AS float8[]), CAST(:lats AS float8[]),
+        CAST(:charged AS timestamptz[]), CAST(:percents AS float8[])
+    ) AS new (id, located_at, longitude, latitude, battery_at, percent)
+    WHERE bikes.id = new.id
 """)
 
 
@@ -165,32 +170,33 @@ class Bikes:
         """
         wanted = {position.bike_id for position in positions}
         # Locked in one order, so that two consumers cannot wait for each other.
-        lock = select(Bike.id).where(Bike.id.in_(wanted)).order_by(Bike.id).with_for_update(key_share=True)
-        known = set(self.session.scalars(lock))
-        places = _newest(p for p in positions if p.bike_id in known)
-        if places:
-            moved = self.session.execute(
-                MOVE,
-                {
-                    "ids": array(p.bike_id for p in places),
-                    "times": array(p.recorded_at.isoformat() for p in places),
-                    "lons": array(p.longitude for p in places),
-                    "lats": array(p.latitude for p in places),
-                },
-            )
-            count_on_commit(self.session, BIKE_MOVES, moved.rowcount)  # type: ignore[attr-defined]
-        charges = _newest(p for p in positions if p.bike_id in known and p.battery_percent is not None)
-        if charges:
+        locked = self.session.execute(LOCK, {"ids": array(wanted)}).all()
+        located = {row.id: row.located_at for row in locked}
+        charged = {row.id: row.battery_at for row in locked}
+        places = _newer(positions, located)
+        charges = _newer((p for p in positions if p.battery_percent is not None), charged)
+        if places or charges:
+            pairs = {bike_id: (places.get(bike_id), charges.get(bike_id)) for bike_id in {**places, **charges}}
             self.session.execute(
-                CHARGE,
+                REFRESH,
                 {
-                    "ids": array(p.bike_id for p in charges),
-                    "times": array(p.recorded_at.isoformat() for p in charges),
-                    "percents": array(p.battery_percent for p in charges),
+                    "ids": array(pairs),
+                    "located": array(
+                        None if place is None else place.recorded_at.isoformat() for place, _ in pairs.values()
+                    ),
+                    "lons": numbers(None if place is None else place.longitude for place, _ in pairs.values()),
+                    "lats": numbers(None if place is None else place.latitude for place, _ in pairs.values()),
+                    "charged": array(
+                        None if charge is None else charge.recorded_at.isoformat() for _, charge in pairs.values()
+                    ),
+                    "percents": numbers(
+                        None if charge is None else charge.battery_percent for _, charge in pairs.values()
+                    ),
                 },
             )
-        count_on_commit(self.session, POSITIONS_APPLIED, sum(p.bike_id in known for p in positions))
-        return wanted - known
+            count_on_commit(self.session, BIKE_MOVES, len(places))
+        count_on_commit(self.session, POSITIONS_APPLIED, sum(p.bike_id in located for p in positions))
+        return wanted - located.keys()
 
     def by_ids(self, ids: Iterable[str]) -> dict[str, Bike]:
         """Those of the bikes that there are, by id."""
@@ -247,14 +253,20 @@ def _row(bike: dict[str, Any], now: datetime) -> dict[str, Any]:
     }
 
 
-def _newest(positions: Iterable[Position]) -> list[Position]:
-    """Of each bike the position with the newest time, of equal ones the first."""
+def _newer(positions: Iterable[Position], known: Mapping[str, datetime | None]) -> dict[str, Position]:
+    """Of each bike of `known` the position with the newest time, of equal ones the first, if newer than the known."""
     newest: dict[str, Position] = {}
     for position in positions:
-        kept = newest.get(position.bike_id)
-        if kept is None or position.recorded_at > kept.recorded_at:
-            newest[position.bike_id] = position
-    return list(newest.values())
+        bike_id = position.bike_id
+        kept = newest.get(bike_id)
+        if kept is not None:
+            if position.recorded_at > kept.recorded_at:
+                newest[bike_id] = position
+        elif bike_id in known:
+            since = known[bike_id]
+            if since is None or position.recorded_at > since:
+                newest[bike_id] = position
+    return newest
 
 
 def _split(min_lon: float, min_lat: float, max_lon: float, max_lat: float) -> list[tuple[float, float, float, float]]:

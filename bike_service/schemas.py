@@ -1,6 +1,7 @@
 """What comes in by RPC and events, and the bike as others see it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
@@ -8,10 +9,13 @@ from marshmallow import ValidationError, fields, validate
 from bike_service import compiled_reads
 from bike_service.domain import Status, Viewer
 from bike_service.models import Bike
+from shared.event_batch import Event
 from shared.fields import GeoPoint, Number, Subject, Text, UTCDateTime, UUIDText, format_time
+from shared.inbox import load_event
 from shared.long_list import LongList
+from shared.origins import Origin
 from shared.paging import DEFAULT_LIMIT, MAX_LIMIT
-from shared.validation import StrictSchema
+from shared.validation import StrictSchema, load
 
 STATUSES = [status.value for status in Status]
 MAX_BATCH = 1000
@@ -126,6 +130,26 @@ class CheckOutsSchema(StrictSchema):
     cursor = fields.String()
 
 
+@dataclass(frozen=True)
+class EndedTrip:
+    """What a `trip_ended` or `trip_cancelled` event says, with its own id.
+
+    `origin`: whose it is; None for the worker's own.
+    """
+
+    event_id: str
+    trip_id: str
+    bike_id: str
+    origin: Origin | None = None
+
+
+def ended_trip(event: Event, origin: Origin | None) -> EndedTrip:
+    """Read the event; raises Invalid."""
+    envelope = load_event(event.payload)
+    trip = load(_ended_trip, envelope["data"], "The event's data are invalid.")
+    return EndedTrip(envelope["id"], trip["id"], trip["bike_id"], origin)
+
+
 class EndedTripSchema(StrictSchema):
     """Of a `trip_ended` or `trip_cancelled` event just what frees the bike."""
 
@@ -134,6 +158,9 @@ class EndedTripSchema(StrictSchema):
 
     id = UUIDText(required=True)
     bike_id = UUIDText(required=True)
+
+
+_ended_trip = EndedTripSchema()
 
 
 def viewer_of(loaded: Mapping[str, Any]) -> Viewer:

@@ -19,12 +19,12 @@ from bike_service import operations, schemas
 from bike_service.models import Base, Outbox
 from bike_service.repositories import count_by_status
 from bike_service.schemas import viewer_of
+from shared import origins
 from shared.batch import DeadLetter, Delivery, batch_consume
 from shared.census import Census
 from shared.database import Database
 from shared.errors import Conflict
-from shared.events import event_handler
-from shared.inbox import load_event
+from shared.event_batch import Event, event_handler_many
 from shared.log import WorkerLog
 from shared.outbox import OutboxRelay
 from shared.positions import queue_of
@@ -33,7 +33,7 @@ from shared.rpc import rpc
 from shared.rpc_batch import rpc_many
 from shared.timer_metrics import TimerMetrics
 from shared.together import only, together
-from shared.validation import load, load_arguments, load_calls
+from shared.validation import load_arguments, load_calls
 from shared.worker_traces import Traces
 
 Json = dict[str, Any]
@@ -178,19 +178,18 @@ class BikeService:
             session.execute(text("SELECT 1"))
         return {"status": "ok"}
 
-    @event_handler("trip_service", "trip_ended")
-    def on_trip_ended(self, payload: Any) -> None:
-        self._free(payload)
+    @event_handler_many("trip_service", "trip_ended")
+    def on_trip_ended(self, events: Sequence[Event]) -> None:
+        self._free(events)
 
-    @event_handler("trip_service", "trip_cancelled")
-    def on_trip_cancelled(self, payload: Any) -> None:
-        self._free(payload)
+    @event_handler_many("trip_service", "trip_cancelled")
+    def on_trip_cancelled(self, events: Sequence[Event]) -> None:
+        self._free(events)
 
-    def _free(self, payload: Any) -> None:
-        event = load_event(payload)
-        trip = load(schemas.EndedTripSchema(), event["data"], "The event's data are invalid.")
+    def _free(self, events: Sequence[Event]) -> None:
+        ended = list(map(schemas.ended_trip, events, origins.current(len(events))))
         with self.db.get_session() as session:
-            operations.free_after_trip(session, event["id"], trip)
+            operations.free_after_trips(session, ended)
 
     @batch_consume(queue_of("bike_service"))
     def take_positions(self, deliveries: Sequence[Delivery]) -> Sequence[DeadLetter]:

@@ -15,14 +15,14 @@ from typing import Any
 import amqp
 import eventlet
 from eventlet.event import Event
-from eventlet.queue import Empty, LightQueue
 from kombu import Queue
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint
 
 from shared import dead_letters
 from shared import message_metrics as metrics
-from shared.amqp import BROKER_ERRORS, connection
+from shared.amqp import BROKER_ERRORS, HEARTBEAT, connection
+from shared.arrivals import Arrivals
 from shared.consumers import MAX_BACKOFF, raw_body, settle
 from shared.errors import Unavailable
 from shared.metrics import OK
@@ -39,6 +39,7 @@ REQUEST_ID = "nameko.request_id"
 # Of a message that several requests have brought together.
 REQUEST_IDS = "nameko.request_ids"
 MAX_PAUSE_S = 5.0
+MAX_GATHER_S = 0.3
 CAREFUL_S = 30.0
 
 
@@ -92,13 +93,13 @@ class BatchConsumer(Entrypoint):
     watch = QueueWatch()
 
     def __init__(
-        self, queue: Queue, max_messages: int = 100, max_bytes: int = 2_000_000, max_wait: float = 0.1, **kwargs: Any
+        self, queue: Queue, max_messages: int = 500, max_bytes: int = 2_000_000, max_wait: float = 0.1, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.queue = queue
         self.max_messages, self.max_bytes, self.max_wait = max_messages, max_bytes, max_wait
         self._stopping = False
-        self._careful_until = 0.0
+        self._careful_until = self._beat_at = self._handled_s = 0.0
         self._main: Any = None
         self._batch_messages = metrics.BATCH_MESSAGES.labels(queue.name)
         self._pauses = metrics.BATCH_PAUSES.labels(queue.name)
@@ -142,10 +143,11 @@ class BatchConsumer(Entrypoint):
 
     def _consume(self, conn: Any) -> None:
         declare(conn, [self.queue, dead_letter_queue(self.queue)])
-        arrived: LightQueue = LightQueue()
+        arrived = Arrivals()
         channel = conn.channel()
         channel.auto_decode = False
-        channel.basic_qos(0, 1 if self._is_careful() else self.max_messages, False)
+        # Twice, so that the next batch arrives while one is handled.
+        channel.basic_qos(0, 1 if self._is_careful() else 2 * self.max_messages, False)
         channel.basic_consume(self.queue.name, callback=arrived.put)
         careful = self._is_careful()
         handler = eventlet.spawn(self._handle_batches, arrived, channel)
@@ -153,6 +155,9 @@ class BatchConsumer(Entrypoint):
             while not handler.dead:
                 if careful and not self._is_careful():
                     raise ConnectionAbortedError("consuming in full again")
+                if arrived.size > 2 * self.max_bytes:
+                    self._let_wait(conn)
+                    continue
                 try:
                     conn.drain_events(timeout=0.5)
                 except TimeoutError:
@@ -161,9 +166,18 @@ class BatchConsumer(Entrypoint):
         finally:
             handler.kill()
 
-    def _handle_batches(self, arrived: LightQueue, channel: Any) -> None:
+    def _let_wait(self, conn: Any) -> None:
+        """Read no more for a moment: however large the messages are, what waits here takes little memory."""
+        if time.monotonic() - self._beat_at > HEARTBEAT / 4:
+            self._beat_at = time.monotonic()
+            conn.connection.send_heartbeat()
+        eventlet.sleep(0.02)
+
+    def _handle_batches(self, arrived: Arrivals, channel: Any) -> None:
         while not self._stopping:
-            batch = self._gather(arrived)
+            # Under load longer: the larger a batch, the less each of its messages costs.
+            wait_s = max(self.max_wait, min(2 * self._handled_s, MAX_GATHER_S))
+            batch = arrived.gather(self.max_messages, self.max_bytes, wait_s)
             if not batch:
                 continue
             deliveries = [Delivery.of(message) for message in batch]
@@ -175,27 +189,13 @@ class BatchConsumer(Entrypoint):
                 self._handle(deliveries)
                 settle(partial(channel.basic_ack, batch[-1].delivery_tag, multiple=True))
 
-    def _gather(self, arrived: LightQueue) -> list[amqp.Message]:
-        batch: list[amqp.Message] = []
-        size, until = 0, time.monotonic() + 0.5
-        while len(batch) < self.max_messages and size < self.max_bytes:
-            try:
-                message = arrived.get(timeout=max(until - time.monotonic(), 0.0))
-            except Empty:
-                break
-            if not batch:
-                until = time.monotonic() + self.max_wait
-            batch.append(message)
-            size += len(message.body)
-        return batch
-
     def _handle(self, deliveries: list[Delivery]) -> None:
         """Handle all, or judge each on its own; returns when nothing of them can be lost any more."""
         began, outcome = time.monotonic(), metrics.INTERRUPTED
         try:
             outcome, dead = self._handle_all(deliveries)
         finally:
-            seconds = time.monotonic() - began
+            seconds = self._handled_s = time.monotonic() - began
             metrics.BATCHES.record(seconds, self.queue.name, outcome)
             self._batch_messages.observe(len(deliveries))
         log.info(

@@ -89,7 +89,7 @@ class _AnyBikeBody(Struct, forbid_unknown_fields=True):
 class _Published(Struct, omit_defaults=True, gc=False):
     bike_id: str
     recorded_at: str
-    location: dict[str, Any]
+    location: _Point
     battery_percent: float | None = None
     speed_mps: float | None = None
     accuracy_m: float | None = None
@@ -160,10 +160,17 @@ def write(positions: Sequence[Position]) -> bytes:
 
 
 def _published(position: Position) -> _Published:
+    source = position.source
+    if isinstance(source, _OfKnownBike):
+        # As it was read it is what it would be written as: in UTC, and a point of two numbers.
+        recorded_at, location = source.recorded_at, source.location
+    else:
+        recorded_at = position.recorded_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        location = _Point("Point", (position.longitude, position.latitude))
     return _Published(
         position.bike_id,
-        position.recorded_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-        {"type": "Point", "coordinates": (position.longitude, position.latitude)},
+        recorded_at,
+        location,
         position.battery_percent,
         position.speed_mps,
         position.accuracy_m,

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import eventlet
-from kombu import Connection
+from kombu import Connection, Consumer, Queue
 from kombu.message import Message
 from nameko.messaging import QueueConsumer as NamekoQueueConsumer
 
@@ -46,6 +46,26 @@ def _received(channel: Any, raw: Any) -> Message:
         headers.pop("compression", None)
     message: Message = channel.Message(raw, channel=channel)
     return message
+
+
+def _leave_as_they_come(channel: Any) -> None:
+    channel.auto_decode = False
+    channel.message_to_python = partial(_received, channel)
+
+
+class Gathering:
+    """A provider that QueueConsumer gives its messages as they come, without a greenlet each."""
+
+    queue: Queue
+    prefetch_count: int
+
+    def receive(self, message: Message) -> None:
+        """Take a message that is not decoded; must not wait."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """The connection is a new one: what was received and is not handed on comes again."""
+        raise NotImplementedError
 
 
 class QueueConsumer(NamekoQueueConsumer):
@@ -99,15 +119,26 @@ class QueueConsumer(NamekoQueueConsumer):
             self.should_stop = True
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> Any:
-        channel.auto_decode = False
-        channel.message_to_python = partial(_received, channel)
+        _leave_as_they_come(channel)
         for provider in self._providers:
-            consumer = consumer_cls(
-                queues=[provider.queue], on_message=partial(self._on_message, provider), accept=self.accept
-            )
-            consumer.qos(prefetch_count=self.prefetch_count)
+            if isinstance(provider, Gathering):
+                consumer = self._gathering_consumer(provider, channel)
+            else:
+                consumer = consumer_cls(
+                    queues=[provider.queue], on_message=partial(self._on_message, provider), accept=self.accept
+                )
+                consumer.qos(prefetch_count=self.prefetch_count)
             self._consumers[provider] = consumer
         return self._consumers.values()
+
+    def _gathering_consumer(self, provider: "Gathering", channel: Any) -> Consumer:
+        # With a channel of its own, so that one acknowledgement can stand for many of its messages.
+        own = channel.connection.channel()
+        _leave_as_they_come(own)
+        provider.forget()
+        consumer = Consumer(own, queues=[provider.queue], on_message=provider.receive, accept=self.accept)
+        consumer.qos(prefetch_count=1 if self._careful_until else provider.prefetch_count)
+        return consumer
 
     def on_iteration(self) -> None:
         super().on_iteration()

@@ -76,27 +76,35 @@ class EventHandler(NamekoEventHandler):
 
     def handle_undecodable(self, message: Message, error: Exception) -> None:
         began = time.monotonic()
-        self._count(
+        self.count(
             began, self._settle_by(message, metrics.DEAD, partial(self._bury, message, "unreadable", repr(error)))
         )
 
     def handle_message(self, body: Any, message: Message) -> None:
-        context = call_context.usable(self.unpack_message_headers(message))
         began = time.monotonic()
-        # An event is handled whenever it comes; no caller waits for it.
-        context.pop("deadline", None)
         try:
             self.container.spawn_worker(
-                self, (body,), {}, context_data=context, handle_result=partial(self.handle_result, message, began)
+                self,
+                (body,),
+                {},
+                context_data=self.context_of(message),
+                handle_result=partial(self.handle_result, message, began),
             )
         except ContainerBeingKilled:
             self.queue_consumer.requeue_message(message)
+
+    def context_of(self, message: Message) -> dict[str, Any]:
+        """What the message's headers give a worker."""
+        context = call_context.usable(self.unpack_message_headers(message))
+        # An event is handled whenever it comes; no caller waits for it.
+        context.pop("deadline", None)
+        return context
 
     def handle_result(
         self, message: Message, began: float, worker_ctx: Any, result: Any, exc_info: Any
     ) -> tuple[Any, Any]:
         outcome = metrics.HANDLED if exc_info is None else self._settle_failed(message, exc_info[1])
-        self._count(began, outcome)
+        self.count(began, outcome)
         if exc_info is None:
             self.queue_consumer.ack_message(message)
         return result, exc_info
@@ -127,7 +135,8 @@ class EventHandler(NamekoEventHandler):
         self.queue_consumer.ack_message(message)
         return outcome
 
-    def _count(self, began: float, outcome: str) -> None:
+    def count(self, began: float, outcome: str) -> None:
+        """Count an event that came at `began` and is settled now."""
         seconds = time.monotonic() - began
         metrics.EVENTS_HANDLED.record(seconds, self.source_service, self.event_type, self.method_name, outcome)
 

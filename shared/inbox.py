@@ -1,11 +1,12 @@
 """Handling an event once: its id is kept in the transaction of its effect."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from marshmallow import fields, validate
-from sqlalchemy import DateTime, Text, delete, func, select, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import DateTime, Text, cast, delete, func, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shared.fields import UTCDateTime, UUIDText
@@ -37,9 +38,12 @@ class EventSchema(StrictSchema):
     data = fields.Dict(required=True)
 
 
+_event = EventSchema()
+
+
 def load_event(payload: Any) -> dict[str, Any]:
     """The envelope with inside values; raises Invalid, of an unknown version too."""
-    envelope: dict[str, Any] = load(EventSchema(), payload, "The event is invalid.")
+    envelope: dict[str, Any] = load(_event, payload, "The event is invalid.")
     return envelope
 
 
@@ -47,6 +51,15 @@ def first_time(session: Session, inbox: type[Any], event_id: str, handler: str) 
     """Whether `handler` has not handled this event before; if so it counts as handled when `session` commits."""
     row = insert(inbox).values(event_id=event_id, handler=handler).on_conflict_do_nothing()
     return session.execute(row.returning(inbox.event_id)).first() is not None
+
+
+def first_times(session: Session, inbox: type[Any], event_ids: Iterable[str], handler: str) -> set[str]:
+    """Those of the events that `handler` has not handled before; see `first_time`."""
+    # In one order, so that two handlers with the same events cannot wait for each other.
+    ids = sorted(set(event_ids))
+    given = select(func.unnest(cast(ids, ARRAY(Text))), literal(handler, Text))
+    row = insert(inbox).from_select(["event_id", "handler"], given).on_conflict_do_nothing()
+    return set(session.scalars(row.returning(inbox.event_id)))
 
 
 def forget_old(session: Session, inbox: type[Any]) -> None:

@@ -41,6 +41,8 @@ def read(delivery: Delivery) -> tuple[list[Position], list[DeadLetter]]:
 def _read(delivery: Delivery) -> tuple[list[Position], list[DeadLetter]]:
     compiled = compiled_positions.read(delivery.body, MAX_POSITIONS)
     if compiled is not None and _all_fit(delivery, compiled):
+        if len(compiled) >= SLICE:
+            eventlet.sleep(0)
         return compiled, []
     body = parse(delivery.body)
     positions = body.get("positions") if isinstance(body, dict) else None

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import amqp
@@ -31,6 +31,8 @@ STOP_LIMIT_S = 0.5
 MAX_HEADERS = 65_536
 PERSISTENT, TRANSIENT = 2, 1
 JSON = "application/json"
+# Messages after which the writer lets others run: reading confirms, answering calls.
+WRITTEN_AT_ONCE = 50
 
 
 class ConfirmingPublisher:
@@ -109,27 +111,40 @@ class ConfirmingPublisher:
         broker is away, refuses it, or has not confirmed within `timeout` seconds (it may have it all the same).
         Raises ValueError for headers that cannot be sent: they would cost everybody the connection.
         """
-        _check_headers(headers or {})
-        properties: dict[str, Any] = {
-            "content_type": content_type,
-            "content_encoding": content_encoding,
-            "delivery_mode": PERSISTENT if persistent else TRANSIENT,
-            "message_id": message_id or str(uuid.uuid4()),
-            "application_headers": dict(headers or {}),
-            "timestamp": timestamp,
-            "correlation_id": correlation_id,
-            "reply_to": reply_to,
-            "expiration": None if expiration_ms is None else str(expiration_ms),
-        }
-        present = {name: value for name, value in properties.items() if value is not None}
-        item = Outgoing(amqp.Message(body, **present), exchange, routing_key, mandatory)
+        item = outgoing(
+            exchange,
+            routing_key,
+            body,
+            headers=headers,
+            content_type=content_type,
+            content_encoding=content_encoding,
+            persistent=persistent,
+            mandatory=mandatory,
+            timestamp=timestamp,
+            message_id=message_id,
+            correlation_id=correlation_id,
+            reply_to=reply_to,
+            expiration_ms=expiration_ms,
+        )
         self._outgoing.put(item)
         with eventlet.Timeout(max(timeout, 0), False):
             item.settled.wait()
             return
-        item.abandoned = True
-        metrics.TIMED_OUT.inc()
-        raise Unavailable("The broker did not confirm in time.", {"retry_after": 2})
+        raise _given_up(item)
+
+    def publish_many(self, items: Sequence[Outgoing], timeout: float) -> list[Unavailable | None]:
+        """Send all of `items`, and return once each is confirmed or has failed, after `timeout` seconds at the latest.
+
+        For each why it is not confirmed (it may have arrived all the same), or None. All are in flight together, so
+        that they cost one wait and no greenlet each.
+        """
+        for item in items:
+            self._outgoing.put(item)
+        with eventlet.Timeout(max(timeout, 0), False):
+            for item in items:
+                with contextlib.suppress(Unavailable):
+                    item.settled.wait()
+        return [_outcome(item) for item in items]
 
     def request(
         self, exchange: str, routing_key: str, body: bytes, *, headers: Mapping[str, Any], timeout: float
@@ -213,6 +228,7 @@ class ConfirmingPublisher:
             writer.kill()
 
     def _write(self, link: Link) -> None:
+        written = 0
         try:
             while True:
                 try:
@@ -222,6 +238,9 @@ class ConfirmingPublisher:
                     continue
                 if not item.abandoned:
                     link.send(item)
+                    written += 1
+                    if written % WRITTEN_AT_ONCE == 0:
+                        eventlet.sleep(0)
         except Exception as error:
             # Whatever it was: tags and confirms may not agree any more, so the reader ends this link.
             link.broken = error
@@ -232,6 +251,55 @@ class ConfirmingPublisher:
             link.close(error)
         while not self._outgoing.empty():
             self._outgoing.get_nowait().settle(error)
+
+
+def outgoing(
+    exchange: str,
+    routing_key: str,
+    body: bytes,
+    *,
+    headers: Mapping[str, Any] | None = None,
+    content_type: str = JSON,
+    content_encoding: str = "utf-8",
+    persistent: bool = True,
+    mandatory: bool = True,
+    timestamp: int | None = None,
+    message_id: str | None = None,
+    correlation_id: str | None = None,
+    reply_to: str | None = None,
+    expiration_ms: int | None = None,
+) -> Outgoing:
+    """A message for `publish_many`. Raises ValueError for headers that cannot be sent."""
+    _check_headers(headers or {})
+    properties: dict[str, Any] = {
+        "content_type": content_type,
+        "content_encoding": content_encoding,
+        "delivery_mode": PERSISTENT if persistent else TRANSIENT,
+        "message_id": message_id or str(uuid.uuid4()),
+        "application_headers": dict(headers or {}),
+        "timestamp": timestamp,
+        "correlation_id": correlation_id,
+        "reply_to": reply_to,
+        "expiration": None if expiration_ms is None else str(expiration_ms),
+    }
+    present = {name: value for name, value in properties.items() if value is not None}
+    return Outgoing(amqp.Message(body, **present), exchange, routing_key, mandatory)
+
+
+def _outcome(item: Outgoing) -> Unavailable | None:
+    if not item.settled.ready():
+        return _given_up(item)
+    try:
+        item.settled.wait()
+    except Unavailable as error:
+        return error
+    return None
+
+
+def _given_up(item: Outgoing) -> Unavailable:
+    item.abandoned = True
+    metrics.TIMED_OUT.inc()
+    return Unavailable("The broker did not confirm in time.", {"retry_after": 2})
 
 
 def _check_headers(headers: Mapping[str, Any]) -> None:
@@ -272,6 +340,11 @@ class SharedPublisher(SharedExtension):
         """See `ConfirmingPublisher.publish`."""
         assert self.core is not None, "set up before use"
         self.core.publish(exchange, routing_key, body, **options)
+
+    def publish_many(self, items: Sequence[Outgoing], timeout: float) -> list[Unavailable | None]:
+        """See `ConfirmingPublisher.publish_many`."""
+        assert self.core is not None, "set up before use"
+        return self.core.publish_many(items, timeout)
 
     def request(self, exchange: str, routing_key: str, body: bytes, **options: Any) -> bytes:
         """See `ConfirmingPublisher.request`."""

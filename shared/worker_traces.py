@@ -14,6 +14,7 @@ from nameko.timer import Timer
 
 from shared import tracing
 from shared.batch import BatchConsumer
+from shared.event_batch import EventHandlerMany
 from shared.tracing import NoSpan
 
 HEADERS = ("traceparent", "tracestate")
@@ -49,6 +50,9 @@ def span_of(worker_ctx: Any) -> NoSpan:
     carrier = {name: worker_ctx.data.pop(name, None) for name in HEADERS}
     if isinstance(entrypoint, Rpc):
         return spans.rpc_served(worker_ctx.service_name, entrypoint.method_name, carrier)
+    if isinstance(entrypoint, EventHandlerMany) and len(worker_ctx.args[0]) > 1:
+        events = worker_ctx.args[0]
+        return spans.handling_batch(entrypoint.queue.name, (event.headers for event in events), len(events))
     if isinstance(entrypoint, EventHandler):
         return spans.handling(entrypoint.queue.name, carrier)
     if isinstance(entrypoint, BatchConsumer):

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from shared.arrays import array
+from shared.arrays import array, numbers
 from shared.compiled_positions import Position
 from shared.metrics import count_on_commit
 from trip_service.metrics import POSITIONS_REPEATED, POSITIONS_STORED
@@ -46,13 +46,13 @@ def store(session: Session, positions: Sequence[Position]) -> None:
     stored = session.execute(
         STORE,
         {
-            "ids": array(p.bike_id for p in rows),
-            "times": array(p.recorded_at.isoformat() for p in rows),
-            "lons": array(p.longitude for p in rows),
-            "lats": array(p.latitude for p in rows),
-            "batteries": array(p.battery_percent for p in rows),
-            "speeds": array(p.speed_mps for p in rows),
-            "accuracies": array(p.accuracy_m for p in rows),
+            "ids": array([p.bike_id for p in rows]),
+            "times": array([p.recorded_at.isoformat() for p in rows]),
+            "lons": numbers([p.longitude for p in rows]),
+            "lats": numbers([p.latitude for p in rows]),
+            "batteries": numbers([p.battery_percent for p in rows]),
+            "speeds": numbers([p.speed_mps for p in rows]),
+            "accuracies": numbers([p.accuracy_m for p in rows]),
         },
     ).rowcount  # type: ignore[attr-defined]
     count_on_commit(session, POSITIONS_STORED, stored)

@@ -170,11 +170,15 @@ class Trips:
         """
         spans: dict[str, tuple[datetime, datetime]] = {}
         for position in positions:
-            first, last = spans.get(position.bike_id, (position.recorded_at, position.recorded_at))
-            spans[position.bike_id] = min(first, position.recorded_at), max(last, position.recorded_at)
-        ids, firsts, lasts = list(spans), [s[0] for s in spans.values()], [s[1] for s in spans.values()]
-        spans_by_bike = {"ids": ids, "firsts": firsts, "lasts": lasts, "kept_since": kept_since}
-        self.session.execute(statements.TOUCH, spans_by_bike)
+            moment = position.recorded_at
+            first, last = spans.get(position.bike_id, (moment, moment))
+            spans[position.bike_id] = first if first <= moment else moment, last if last >= moment else moment
+        spans_by_bike = {
+            "ids": array(spans),
+            "firsts": array(first.isoformat() for first, _ in spans.values()),
+            "lasts": array(last.isoformat() for _, last in spans.values()),
+        }
+        self.session.execute(statements.TOUCH, {**spans_by_bike, "kept_since": kept_since})
 
     def refresh_distances(self, trips: Sequence[Trip]) -> None:
         """Measure those of `trips` whose route has changed since they were measured, and keep the distances."""

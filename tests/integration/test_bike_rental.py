@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bike_service import operations
+from bike_service.schemas import EndedTrip
 from shared.errors import Conflict
+from shared.origins import Origin
 from tests.integration import builders
 from tests.integration.broker import Broker, EventLog
 from tests.integration.builders import Json, new_id, outcomes, query, transaction, walk
@@ -32,7 +35,15 @@ def broker(amqp_uri: str, bikes: Any) -> Iterator[Broker]:
 @pytest.fixture
 def rented(bikes: Any) -> Json:
     """What a trip's events say of a bike that is checked out for it."""
-    trip = {"id": new_id(), "bike_id": bikes.add()["id"], "rider_id": "rita", "revision": 2}
+    return rent(bikes)
+
+
+def rent(bikes: Any, bike_id: str | None = None) -> Json:
+    """Check a new bike out, or check `bike_id` in and out again."""
+    trip = {"id": new_id(), "bike_id": bike_id or bikes.add()["id"], "rider_id": "rita", "revision": 2}
+    if bike_id is not None:
+        [held] = [each for each in walk(bikes.check_outs) if each["bike_id"] == bike_id]
+        bikes.check_in(bike_id, held["trip_id"])
     bikes.check_out(trip["bike_id"], trip["id"], "rita")
     return trip
 
@@ -191,10 +202,35 @@ def test_an_event_repeated_later_does_not_free_the_next_riders_bike(
     # Even for a trip that, against all rules, has the same id: the event has been handled.
     bikes.check_out(rented["bike_id"], rented["id"], "rolf")
     with transaction(bike_database_url) as session:
-        operations.free_after_trip(session, event["id"], rented)
+        operations.free_after_trips(session, [EndedTrip(event["id"], rented["id"], rented["bike_id"])])
     assert status(bikes, rented) == "in_use"
     broker.event("trip_service", "trip_ended", rented)
     eventually(lambda: status(bikes, rented) == "available")
+
+
+def test_many_ends_free_each_its_own_bike_once_under_its_own_request(bikes: Any, bike_database_url: str) -> None:
+    trips = [rent(bikes) for _ in range(5)]
+    later = rent(bikes, trips[4]["bike_id"])
+    origins = [Origin(f"r-{trip['id']}", f"t-{trip['id']}") for trip in trips]
+    ended = [
+        EndedTrip(new_id(), trip["id"], trip["bike_id"], origin) for trip, origin in zip(trips, origins, strict=True)
+    ]
+    stranger = EndedTrip(new_id(), new_id(), new_id())
+    with transaction(bike_database_url) as session:
+        # The first three, once more each in another event and in the same, in any order; the last is rented again.
+        again = [EndedTrip(new_id(), each.trip_id, each.bike_id, Origin("r-again", "t-again")) for each in ended[:1]]
+        operations.free_after_trips(session, [ended[4], stranger, *reversed(ended[:3]), *ended[:3], *again])
+        events = session.execute(text("SELECT payload::json->'data', request_id, traceparent FROM outbox")).all()
+    # Those of the calls, that may be there still, have no request.
+    assert {data["id"]: (data["status"], data["revision"], *whose) for data, *whose in events if any(whose)} == {
+        trip["bike_id"]: ("available", 3, origin.request_id, origin.traceparent)
+        # Of several ends of one trip, the first of those that are told of frees the bike.
+        for trip, origin in zip(trips[:3], origins[:3], strict=True)
+    }
+    assert [status(bikes, trip) for trip in trips] == ["available"] * 3 + ["in_use"] * 2
+    with transaction(bike_database_url) as session:
+        operations.free_after_trips(session, ended[:3])
+    assert bikes.check_in(later["bike_id"], later["id"]) == {"released": True}
 
 
 @pytest.mark.parametrize(("event_type", "queue"), [("trip_ended", ENDED), ("trip_cancelled", CANCELLED)])
