@@ -62,10 +62,10 @@ def disk_alarm(stack: Stack, rng: random.Random) -> None:
 
 
 FAULTS = [
-    Fault("RabbitMQ stopped for 10 s", stop, fails="report"),
-    Fault("RabbitMQ killed with -9", kill, fails="report"),
-    Fault("RabbitMQ paused for 15 s", pause, fails="report"),
+    Fault("RabbitMQ stopped for 10 s", stop, is_felt=True),
+    Fault("RabbitMQ killed with -9", kill, is_felt=True),
+    Fault("RabbitMQ paused for 15 s", pause, is_felt=True),
     Fault("RabbitMQ closes all connections", cut_connections),
-    Fault("RabbitMQ's memory alarm", memory_alarm, fails="report"),
-    Fault("RabbitMQ's disk alarm", disk_alarm, fails="report"),
+    Fault("RabbitMQ's memory alarm", memory_alarm, is_felt=True),
+    Fault("RabbitMQ's disk alarm", disk_alarm, is_felt=True),
 ]

@@ -24,4 +24,4 @@ def check(entries: Sequence[Entry], fault_ended: float) -> list[str]:
 
 def recovery_s(entries: Sequence[Entry], fault_ended: float) -> float:
     """Seconds from the fault's end to the end of the last request that failed."""
-    return max((entry.ended - fault_ended for entry in entries if entry.failed), default=0.0)
+    return max([0.0, *(entry.ended - fault_ended for entry in entries if entry.failed)])

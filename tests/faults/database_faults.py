@@ -19,8 +19,6 @@ STOPPED_S, PAUSED_S, HELD_S = 10.0, 10.0, 8.0
 CROWD = 60
 TABLES = {"bike_service": "bikes", "trip_service": "trips"}
 READS = {"bike_service": "/v1/bikes?limit=1", "trip_service": "/v1/trips?limit=1"}
-# What cannot go well while the service's database is away.
-NEEDS = {"bike_service": "start", "trip_service": "end"}
 
 
 def stop(stack: Stack, database: Database, service: str) -> None:
@@ -119,7 +117,7 @@ FAULTS = {
     (service, kind): Fault(
         f"PostgreSQL of {service} {kind}",
         partial(_strike, service=service, strike=strike),
-        fails=NEEDS[service] if is_felt else None,
+        is_felt=is_felt,
     )
     for service in TABLES
     for kind, strike, is_felt in KINDS

@@ -1,7 +1,8 @@
-"""A service that kills itself at a chosen point: `python -m tests.faults.failpoints POINT HIT SERVICE`.
+"""A service that can be made to end at a chosen point: `python -m tests.faults.failpoints SERVICE`.
 
-Runs the service as `python -m shared.run` does, with one of its functions wrapped: at its HIT-th call the process
-ends as by SIGKILL, before or after what the function does. The services themselves know nothing of it.
+Runs the service just as `python -m shared.run` does. At SIGUSR1 it reads `POINT HIT` from the file that FAILPOINT
+names and wraps that function: at the HIT-th call from then on the process ends as by SIGKILL, before or after what
+the function does. The services themselves know nothing of it.
 """
 
 from shared import run  # first of all: it makes the process green
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import bike_service.repositories
@@ -72,10 +74,15 @@ def arm(point: Point, hit: int) -> None:
     setattr(point.owner, point.name, wrapped)
 
 
-def main(arguments: list[str]) -> int:
-    name, hit, service = arguments
+def arm_as_told(*_: Any) -> None:
+    """The handler of SIGUSR1."""
+    name, hit = Path(os.environ["FAILPOINT"]).read_text().split()
     arm(POINTS[name], int(hit))
-    return run.main([service])
+
+
+def main(arguments: list[str]) -> int:
+    signal.signal(signal.SIGUSR1, arm_as_told)
+    return run.main(arguments)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,13 @@ class Listener:
             events.sort(key=lambda event: event["data"]["revision"])
         return found
 
+    def forget(self, *subject_ids: str) -> None:
+        """Let the events about these bikes or trips never have been."""
+        about = [event_id for event_id, event in self.events.items() if event["data"]["id"] in subject_ids]
+        for event_id in about:
+            del self.events[event_id], self.deliveries[event_id]
+            self.contradictions.discard(event_id)
+
     @property
     def duplicates(self) -> int:
         return self.deliveries.total() - len(self.deliveries)

@@ -2,6 +2,7 @@
 
 import random
 from functools import partial
+from itertools import zip_longest
 
 import eventlet
 
@@ -11,19 +12,18 @@ from tests.faults.trial import Fault
 from tests.waiting import eventually
 
 KILLED = -9
-# (service, point of `failpoints`, how often it is passed before)
-POINTS = [
-    ("bike_service", "bikes-mid-batch", 5),
-    ("trip_service", "trips-mid-batch", 5),
-    ("bike_service", "commit-then-ack", 5),
-    ("trip_service", "commit-then-ack", 5),
-    ("bike_service", "handled-then-ack", 20),
-    ("trip_service", "check-out-then-insert", 4),
-    ("trip_service", "insert-then-commit", 4),
-    ("trip_service", "end-then-check-in", 4),
-    ("trip_service", "publish-then-delete", 10),
-    ("bike_service", "publish-then-delete", 10),
-]
+# What each service is killed at (see `failpoints`), and at which pass of it.
+POINTS = {
+    "bike_service": [("bikes-mid-batch", 3), ("commit-then-ack", 3), ("handled-then-ack", 9), ("publish-then-delete", 5)],
+    "trip_service": [
+        ("check-out-then-insert", 3),
+        ("insert-then-commit", 3),
+        ("end-then-check-in", 3),
+        ("trips-mid-batch", 3),
+        ("commit-then-ack", 3),
+        ("publish-then-delete", 5),
+    ],
+}
 PAIRS = [("gateway_service", "trip_service"), ("bike_service", "trip_service"), ("bike_service", "gateway_service")]
 
 
@@ -32,23 +32,27 @@ def kill(stack: Stack, rng: random.Random, services: tuple[str, ...]) -> None:
     stack.supervisor.kill(*services)
 
 
-def kill_at(stack: Stack, rng: random.Random, service: str, point: str, hit: int) -> None:
-    """Start the service again with the point armed, and wait until it has ended there."""
-    stack.supervisor.start_next_under(service, "tests.faults.failpoints", point, str(hit))
-    stack.supervisor.terminate(service)
-    pid = stack.supervisor.pid(service)
-    eventually(lambda: stack.supervisor.pid(service) != pid, 20)
+def kill_at(stack: Stack, rng: random.Random, points: tuple[tuple[str, str, int], ...]) -> None:
+    """Arm a point in each service, and wait until all have ended there."""
+    pids = {service: stack.supervisor.pid(service) for service, _, _ in points}
+    for service, point, hit in points:
+        stack.supervisor.arm(service, point, hit)
+    eventually(lambda: all(stack.supervisor.pid(service) != pid for service, pid in pids.items()), 20)
+
+
+def at(*points: tuple[str, str, int]) -> Fault:
+    """The fault of (service, point, hit), one or several at once."""
+    name = " and ".join(f"{service} at {point}" for service, point, _ in points)
+    return Fault(f"kill -9 {name}", partial(kill_at, points=points), tuple((point[0], KILLED) for point in points))
 
 
 KILLS = [
     Fault(f"kill -9 {' and '.join(services)}", partial(kill, services=services), tuple((s, KILLED) for s in services))
     for services in [*((service,) for service in SERVICES), *PAIRS]
 ]
-FAILPOINTS = [
-    Fault(
-        f"kill -9 {service} at {point}",
-        partial(kill_at, service=service, point=point, hit=hit),
-        ((service, 0), (service, KILLED)),
-    )
-    for service, point, hit in POINTS
+FAILPOINTS = [at((service, point, hit)) for service, points in POINTS.items() for point, hit in points]
+# In the short form the points of both services are gone through together.
+BOTH = [
+    at(*((service, *point) for service, point in zip(POINTS, points, strict=True) if point is not None))
+    for points in zip_longest(*POINTS.values())
 ]

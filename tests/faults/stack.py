@@ -106,10 +106,13 @@ class Stack:
         """Rows of a service's database."""
         return self.servers.databases[service].query(statement, *arguments, url=self.database_urls[service])
 
-    def logs(self, lines: int = 15) -> str:
-        """The last lines that each service has logged."""
-        texts = [(name, (self.folder / f"{name}.log").read_text(errors="replace")) for name in SERVICES]
-        return "\n".join(f"== {name}\n" + "\n".join(text.splitlines()[-lines:]) for name, text in texts)
+    def logs(self, lines: int = 10) -> str:
+        """The last lines that each service has logged, of those that are no routine."""
+        parts = []
+        for name in SERVICES:
+            logged = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
+            parts += [f"== {name}", *[line[:400] for line in logged if '"level": "INFO"' not in line][-lines:]]
+        return "\n".join(parts)
 
     def stop(self) -> None:
         """Stops the services; fails when one does not end as it should."""

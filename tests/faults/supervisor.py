@@ -37,7 +37,6 @@ class Supervisor:
         self.logs = logs
         self.exits: list[Exit] = []
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._wrappers: dict[str, list[str]] = {}
         self._stopping = False
         self._watching = eventlet.spawn(self._watch)
 
@@ -66,9 +65,10 @@ class Supervisor:
         code = [each.code for each in self.exits if each.service == service][-1]
         return code, time.monotonic() - since
 
-    def start_next_under(self, service: str, *wrapper: str) -> None:
-        """Let the next process of a service, and only that, be run as `python -m <wrapper ...> <service>`."""
-        self._wrappers[service] = list(wrapper)
+    def arm(self, service: str, point: str, hit: int) -> None:
+        """Let the running process of a service end at the `hit`-th pass of `point` (see `failpoints`)."""
+        self._failpoint(service).write_text(f"{point} {hit}")
+        self.signal(service, signal.SIGUSR1)
 
     def stop(self) -> dict[str, int]:
         """SIGTERM to all; their exit codes."""
@@ -84,13 +84,17 @@ class Supervisor:
         return {name: process.wait() for name, process in self._processes.items()}
 
     def _start(self, name: str) -> None:
-        module = self._wrappers.pop(name, ["shared.run"])
-        command = leashed("SIGKILL", [sys.executable, "-W", "ignore", "-m", *module, name])
+        # `python -m shared.run`, which can also be told where to end.
+        command = leashed("SIGKILL", [sys.executable, "-W", "ignore", "-m", "tests.faults.failpoints", name])
+        environment = {**self._environments[name], "FAILPOINT": str(self._failpoint(name))}
         with (self.logs / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                command, cwd=ROOT, env=self._environments[name], stdout=log, stderr=subprocess.STDOUT,
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True,
             )  # fmt: skip
+
+    def _failpoint(self, name: str) -> Path:
+        return self.logs / f"{name}.failpoint"
 
     def _watch(self) -> None:
         while True:

@@ -19,13 +19,15 @@ Deaths = tuple[tuple[str, int], ...]
 class Fault:
     """`strike` returns when the fault is over; `deaths` are the (service, exit code) that it causes itself.
 
-    `fails` is an operation that cannot have gone well throughout: if it did, the fault did not strike.
+    `is_felt`: some request must have failed, or the fault did not strike. `judge` says what else is wrong with the
+    entries, given the moment at which the fault struck (Unix seconds).
     """
 
     name: str
     strike: Callable[[Stack, random.Random], None]
     deaths: Deaths = ()
-    fails: str | None = None
+    is_felt: bool = False
+    judge: Callable[[Sequence[Entry], float], list[str]] = lambda entries, struck: []
 
 
 def endure(stack: Stack, fault: Fault, report: Report, seed: int) -> None:
@@ -49,6 +51,7 @@ def endure(stack: Stack, fault: Fault, report: Report, seed: int) -> None:
         *check_events.check(stack, trips, load.began),
         *_unexpected(deaths, fault.deaths),
         *_without_effect(entries, fault, struck),
+        *fault.judge(entries, struck),
     ]
     report.add(
         Row(
@@ -73,6 +76,6 @@ def _unexpected(deaths: Sequence[tuple[str, int]], expected: Deaths) -> list[str
 
 
 def _without_effect(entries: Sequence[Entry], fault: Fault, struck: float) -> list[str]:
-    if fault.fails is None or any(e.op == fault.fails and e.failed and e.ended >= struck for e in entries):
+    if not fault.is_felt or any(entry.failed and entry.ended >= struck for entry in entries):
         return []
-    return [f"the fault did not strike: every {fault.fails} went well"]
+    return ["the fault did not strike: every request went well"]
