@@ -6,7 +6,7 @@ PY := .venv/bin/python
 LOCAL := $(PY) -m infrastructure.local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs clean token shell replay test lint format lock
+.PHONY: help setup run up down status logs clean token shell replay test faults lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | awk -F'\t' '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -43,6 +43,9 @@ replay: setup ## ride real rides through the running stack and compare [DATA=fil
 
 test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
 	@$(PY) -m pytest --cov --cov-branch --cov-report=term $(ARGS)
+
+faults: setup ## let each fault strike once, or random ones for a time [LONG=1 SEED=n MINUTES=30 ARGS=...]
+	@$(PY) -m pytest $(if $(LONG),tests/faults/long_run.py tests/faults/test_messages.py tests/faults/test_outbox_backlog.py -s,tests/faults) $(ARGS)
 
 lint: setup ## ruff, mypy and the import rules
 	@.venv/bin/ruff check .

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from tests.faults.caller import PATIENCE_S
 from tests.faults.ledger import HUNG, Entry
 
-BACK_WITHIN_S = 10.0
 
-
-def check(entries: Sequence[Entry], fault_ended: float) -> list[str]:
+def check(entries: Sequence[Entry], fault_ended: float, back_within_s: float) -> list[str]:
     """Problems; `fault_ended` in Unix seconds."""
     problems = []
     for entry in entries:
@@ -17,7 +15,7 @@ def check(entries: Sequence[Entry], fault_ended: float) -> list[str]:
             problems.append(f"{where} had no answer after {entry.took:.1f} s")
         elif entry.outcome == 500:
             problems.append(f"{where} was answered by 500")
-        elif entry.failed and entry.began > fault_ended + BACK_WITHIN_S:
+        elif entry.failed and entry.began > fault_ended + back_within_s:
             problems.append(f"{where} still failed: {entry.outcome}")
     return problems
 

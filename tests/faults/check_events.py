@@ -21,7 +21,10 @@ def check(stack: Stack, trips: Mapping[str, Json], since: float) -> list[str]:
     return [
         *(f"the event {event_id} came again with other data" for event_id in stack.listener.contradictions),
         *_revisions(by_subject, committed),
-        *(f"an event about {subject}, which is not there" for subject in by_subject.keys() - everything - committed.keys()),
+        *(
+            f"an event about {subject}, which is not there"
+            for subject in by_subject.keys() - everything - committed.keys()
+        ),
         *_last_states(by_subject, trips),
     ]
 

@@ -8,13 +8,16 @@ from tests.faults.stack import Stack
 
 Key = tuple[str, datetime]
 Place = tuple[float, float]
-STORED = "SELECT bike_id::text, recorded_at, longitude, latitude FROM positions WHERE recorded_at >= %s"
+STORED = """
+    SELECT bike_id::text, recorded_at, longitude, latitude FROM positions
+    WHERE recorded_at >= %s AND bike_id = ANY(%s::uuid[])
+"""
 SHOWN = "SELECT id::text, located_at, longitude, latitude FROM bikes WHERE located_at IS NOT NULL"
 
 
 def check(stack: Stack, entries: Sequence[Entry], since: float) -> list[str]:
     acknowledged, sent = dict(_positions(entries, (202, CONFIRMED))), dict(_positions(entries, None))
-    rows = stack.query("trip_service", STORED, datetime.fromtimestamp(since, UTC))
+    rows = stack.query("trip_service", STORED, datetime.fromtimestamp(since, UTC), stack.bikes)
     stored = {(bike, at): (longitude, latitude) for bike, at, longitude, latitude in rows}
     shown = {bike: (at, (lon, lat)) for bike, at, lon, lat in stack.query("bike_service", SHOWN)}
     newest: dict[str, datetime] = {}
@@ -25,7 +28,7 @@ def check(stack: Stack, entries: Sequence[Entry], since: float) -> list[str]:
     strange = [key for key in stored if key not in sent]
     behind = [bike for bike, at in newest.items() if bike not in shown or shown[bike][0] < at]
     astray = [bike for bike in newest if bike in shown and sent.get((bike, shown[bike][0])) != shown[bike][1]]
-    found = {
+    found: dict[str, Sequence[object]] = {
         "acknowledged positions are not stored": lost,
         "positions are stored with another place": changed,
         "positions are stored that nobody sent": strange,

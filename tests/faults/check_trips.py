@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from tests.faults.ledger import Entry
@@ -78,7 +79,7 @@ def _overlaps_seen(entries: Sequence[Entry]) -> Iterable[str]:
             spans[entry.body["rider_id"]].append(span)
     for who, found in spans.items():
         found.sort()
-        for (_, until, one), (since, _, other) in zip(found, found[1:], strict=False):
+        for (_, until, one), (since, _, other) in pairwise(found):
             if since < until:
                 yield f"{who} was seen in two trips at once, {one} and {other}"
 

@@ -34,7 +34,7 @@ class Entry:
     @property
     def failed(self) -> bool:
         """Whether the service, and not the request, was the cause."""
-        return isinstance(self.outcome, str) and self.outcome != CONFIRMED or self.outcome in (500, 502, 503, 504)
+        return (isinstance(self.outcome, str) and self.outcome != CONFIRMED) or self.outcome in (500, 502, 503, 504)
 
 
 class Ledger:

@@ -31,8 +31,16 @@ class Listener:
     def collect(self) -> None:
         """Take all that has come."""
         with Connection(self.amqp_uri, connect_timeout=5) as connection, connection.channel() as channel:
-            while (message := channel.basic_get(QUEUE, no_ack=True)) is not None:
+            waiting = channel.queue_declare(QUEUE, passive=True).message_count
+            taken: list[Any] = []
+            if waiting:
+                channel.basic_consume(QUEUE, callback=taken.append)
+            while len(taken) < waiting:
+                connection.drain_events(timeout=10)
+            for message in taken:
                 self._take(json.loads(message.body))
+            if taken:
+                channel.basic_ack(taken[-1].delivery_tag, multiple=True)
 
     def of(self, subject_id: str) -> list[Json]:
         """The events about one bike or trip, by revision."""

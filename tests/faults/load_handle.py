@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import eventlet
+
 from tests.faults import ledger
 from tests.faults.ledger import CONFIRMED, Entry
 from tests.faults.supervisor import ROOT
@@ -34,7 +36,9 @@ class Load:
         self._process.stdin.flush()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._process is not None
         process = self._process
         try:
@@ -50,8 +54,13 @@ class Load:
 
     def wait_for_success(self, since: float, limit_s: float) -> None:
         """Return when, of requests begun after `since` (Unix seconds), ENOUGH of each kind went well."""
-        eventually(lambda: self._goes_well(since), limit_s)
+        until = time.monotonic() + limit_s
+        while missing := self._missing(since):
+            assert time.monotonic() < until, f"after {limit_s:.0f} s there is too little that went well: {missing}"
+            eventlet.sleep(0.1)
 
-    def _goes_well(self, since: float) -> bool:
+    def _missing(self, since: float) -> dict[str, int]:
+        """How many of each operation have gone well, if there are not enough of all."""
         done = [entry.op for entry in self.entries() if entry.began >= since and entry.outcome == WELL.get(entry.op)]
-        return all(done.count(op) >= ENOUGH for op in WELL)
+        counts = {op: done.count(op) for op in WELL}
+        return counts if min(counts.values()) < ENOUGH else {}

@@ -14,7 +14,12 @@ from tests.waiting import eventually
 KILLED = -9
 # What each service is killed at (see `failpoints`), and at which pass of it.
 POINTS = {
-    "bike_service": [("bikes-mid-batch", 3), ("commit-then-ack", 3), ("handled-then-ack", 9), ("publish-then-delete", 5)],
+    "bike_service": [
+        ("bikes-mid-batch", 3),
+        ("commit-then-ack", 3),
+        ("handled-then-ack", 9),
+        ("publish-then-delete", 5),
+    ],
     "trip_service": [
         ("check-out-then-insert", 3),
         ("insert-then-commit", 3),

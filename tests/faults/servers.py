@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 import psycopg2
@@ -106,7 +107,7 @@ class Broker:
         for name in names:
             # One that has just gone by itself is no failure.
             with suppress(requests.HTTPError):
-                self.manage("DELETE", f"connections/{requests.utils.quote(name, safe='')}")
+                self.manage("DELETE", f"connections/{quote(name, safe='')}")
         return len(names)
 
     def queues(self, vhost: str) -> list[str]:

@@ -43,7 +43,7 @@ def _disagreements(stack: Stack) -> list[str]:
 
 
 def _queues(stack: Stack) -> list[str]:
-    """Every queue is drained; a dead-letter queue holds what was meant for it and no more."""
+    """Every queue is drained, and nothing has been put aside."""
     problems = []
     names = stack.servers.broker.queues(stack.vhost)
     with Connection(stack.amqp_uri) as connection:
@@ -52,7 +52,6 @@ def _queues(stack: Stack) -> list[str]:
                 continue
             with connection.channel() as channel:
                 count = channel.queue_declare(name, passive=True).message_count
-            expected = stack.poison.get(name, 0)
-            if count != expected:
-                problems.append(f"{count} messages in {name}, not {expected}")
+            if count:
+                problems.append(f"{count} messages are in {name}")
     return problems

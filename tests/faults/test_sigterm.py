@@ -66,7 +66,7 @@ def test_a_request_that_runs_is_answered(stack: Stack, terminated: str) -> None:
         assert running.wait()["status"] == "ended"
     code, took_s = stopping.wait()
     assert (code, took_s <= LIMIT_S) == (0, True)
-    stack.wait_until_healthy(10)
+    stack.wait_until_healthy(stack.back_within_s)
     assert ok(rider.post(f"/v1/trips/{trip['id']}/end"))["status"] == "ended"
     eventually(lambda: ok(rider.get(f"/v1/bikes/{bike['id']}"))["status"] == "available")
     assert [(each.service, each.code) for each in stack.supervisor.exits[exits:]] == [(terminated, 0)]

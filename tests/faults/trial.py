@@ -34,11 +34,11 @@ def endure(stack: Stack, fault: Fault, report: Report, seed: int) -> None:
     """Let the fault strike under load; fails with everything that is wrong afterwards."""
     rng, duplicates, exits = random.Random(seed), stack.listener.duplicates, len(stack.supervisor.exits)
     with stack.load(seed) as load:
-        load.wait_for_success(load.began, 15)
+        load.wait_for_success(load.began, 2 * stack.back_within_s)
         struck = time.time()
         fault.strike(stack, rng)
         over = time.time()
-        load.wait_for_success(over, check_answers.BACK_WITHIN_S)
+        load.wait_for_success(over, stack.back_within_s)
     entries = load.entries()
     restless, settled_s = settle(stack, lambda: check_positions.check(stack, entries, load.began))
     stack.listener.collect()
@@ -46,7 +46,7 @@ def endure(stack: Stack, fault: Fault, report: Report, seed: int) -> None:
     deaths = [(each.service, each.code) for each in stack.supervisor.exits[exits:]]
     problems = [
         *restless,
-        *check_answers.check(entries, over),
+        *check_answers.check(entries, over, stack.back_within_s),
         *check_trips.check(stack, entries, trips, load.began),
         *check_events.check(stack, trips, load.began),
         *_unexpected(deaths, fault.deaths),
