@@ -32,15 +32,19 @@ class Listener:
         """Take all that has come."""
         with Connection(self.amqp_uri, connect_timeout=5) as connection, connection.channel() as channel:
             waiting = channel.queue_declare(QUEUE, passive=True).message_count
-            taken: list[Any] = []
+            taken: list[Json] = []
+
+            def take(message: Any) -> None:
+                taken.append(json.loads(message.body))
+                # At once: a quorum queue lets only so many wait for it.
+                channel.basic_ack(message.delivery_tag)
+
             if waiting:
-                channel.basic_consume(QUEUE, callback=taken.append)
+                channel.basic_consume(QUEUE, callback=take)
             while len(taken) < waiting:
                 connection.drain_events(timeout=10)
-            for message in taken:
-                self._take(json.loads(message.body))
-            if taken:
-                channel.basic_ack(taken[-1].delivery_tag, multiple=True)
+        for event in taken:
+            self._take(event)
 
     def of(self, subject_id: str) -> list[Json]:
         """The events about one bike or trip, by revision."""
