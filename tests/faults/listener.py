@@ -19,6 +19,7 @@ class Listener:
         self.events: dict[str, Json] = {}
         self.deliveries: Counter[str] = Counter()
         self.contradictions: set[str] = set()
+        self._ignored: set[str] = set()
 
     def declare(self) -> None:
         with Connection(self.amqp_uri) as connection, connection.channel() as channel:
@@ -59,7 +60,8 @@ class Listener:
         return found
 
     def forget(self, *subject_ids: str) -> None:
-        """Let the events about these bikes or trips never have been."""
+        """Let the events about these bikes or trips, those that are still to come included, never have been."""
+        self._ignored.update(subject_ids)
         about = [event_id for event_id, event in self.events.items() if event["data"]["id"] in subject_ids]
         for event_id in about:
             del self.events[event_id], self.deliveries[event_id]
@@ -70,6 +72,8 @@ class Listener:
         return self.deliveries.total() - len(self.deliveries)
 
     def _take(self, event: Json) -> None:
+        if event["data"]["id"] in self._ignored:
+            return
         self.deliveries[event["id"]] += 1
         if self.events.setdefault(event["id"], event) != event:
             self.contradictions.add(event["id"])

@@ -2,7 +2,6 @@
 
 import random
 from functools import partial
-from itertools import zip_longest
 
 import eventlet
 
@@ -22,11 +21,11 @@ POINTS = {
     ],
     "trip_service": [
         ("check-out-then-insert", 3),
-        ("insert-then-commit", 3),
-        ("end-then-check-in", 3),
         ("trips-mid-batch", 3),
         ("commit-then-ack", 3),
         ("publish-then-delete", 5),
+        ("insert-then-commit", 3),
+        ("end-then-check-in", 3),
     ],
 }
 PAIRS = [("gateway_service", "trip_service"), ("bike_service", "trip_service"), ("bike_service", "gateway_service")]
@@ -56,8 +55,8 @@ KILLS = [
     for services in [*((service,) for service in SERVICES), *PAIRS]
 ]
 FAILPOINTS = [at((service, point, hit)) for service, points in POINTS.items() for point, hit in points]
-# In the short form the points of both services are gone through together.
+# In the short form the points of both services are gone through together, as far as each has a counterpart.
 BOTH = [
-    at(*((service, *point) for service, point in zip(POINTS, points, strict=True) if point is not None))
-    for points in zip_longest(*POINTS.values())
+    at(*((service, *point) for service, point in zip(POINTS, points, strict=True)))
+    for points in zip(*POINTS.values(), strict=False)
 ]
