@@ -63,10 +63,10 @@ class Stack:
         return Api(self)
 
     def start(self) -> None:
-        """Start the services; on a machine too busy to do that in 5 s, recovery may take twice what it took."""
+        """Start the services; on a machine too busy to do that in 3 s, recovery may take thrice what it took."""
         self.listener.declare()
         self.supervisor.start()
-        self.back_within_s = max(BACK_WITHIN_S, 2 * self.wait_until_healthy(60))
+        self.back_within_s = max(BACK_WITHIN_S, 3 * self.wait_until_healthy(60))
         self.bikes = [bike["id"] for bike in self.add_bikes(FLEET)]
 
     def add_bikes(self, count: int) -> list[Json]:
