@@ -6,7 +6,7 @@ PY := .venv/bin/python
 LOCAL := $(PY) -m infrastructure.local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs clean token shell replay test bench lint format lock
+.PHONY: help setup run up down status logs clean token shell replay test faults bench lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -48,6 +48,9 @@ bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name 
 	@$(PY) -m benchmarks $${ONLY:+--only "$$ONLY"} $(if $(filter-out 0,$(LONG)),--long) \
 		$${SECONDS_EACH:+--seconds "$$SECONDS_EACH"} $${ROUNDS:+--rounds "$$ROUNDS"} $${SET:+--set "$$SET"} \
 		$${JSON:+--json "$$JSON"} $(ARGS)
+
+faults: setup ## let each fault strike once, or random ones for a time [LONG=1 SEED=n MINUTES=30 ARGS=...]
+	@$(PY) -m pytest $(if $(LONG),tests/faults/long_run.py tests/faults/test_messages.py tests/faults/test_outbox_backlog.py -s,tests/faults) $(ARGS)
 
 lint: setup ## ruff, mypy and the import rules
 	@.venv/bin/ruff check .

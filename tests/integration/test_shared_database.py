@@ -50,3 +50,17 @@ def test_other_work_goes_on_while_a_query_runs(private_parts: PrivateParts) -> N
     sleeper.wait()
     engine.dispose()
     assert ticks > 5
+
+
+def test_a_half_open_pooled_connection_is_replaced_before_a_caller_gives_up(
+    private_parts: PrivateParts,
+) -> None:
+    green_postgres.install()
+    with in_front_of(private_parts.postgres.admin_url) as (proxy, url):
+        engine = make_engine(url.replace("postgresql://", "postgresql+psycopg2://"), "test")
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+        proxy.forsake()
+        with eventlet.Timeout(5), engine.connect() as connection:
+            assert connection.scalar(text("SELECT 2")) == 2
+        engine.dispose()
