@@ -48,10 +48,14 @@ class HttpApp:
     def __init__(self, server: Any) -> None:
         self.server = server
         rules = []
+        # The methods of each address that has no parameter, which is so no resource of a route that has one.
+        self._literal: dict[str, set[str]] = {}
         for entrypoint in server._providers:
             rule = entrypoint.route.rule()
             rule.endpoint = entrypoint
             rules.append(rule)
+            if not entrypoint.route.parameters:
+                self._literal.setdefault(entrypoint.route.path, set()).update(rule.methods)
         # An address that is not spelled as declared is unknown, not redirected.
         self._adapter = Map(rules, merge_slashes=False, redirect_defaults=False).bind("gateway")
 
@@ -77,16 +81,22 @@ class HttpApp:
     def _respond(self, exchange: Exchange) -> Response:
         cors, headers = self.server.policy.cors, exchange.headers
         if cors.is_preflight(exchange.method, headers):
-            methods = self._adapter.allowed_methods(_decoded(exchange.path))
+            methods = self._methods_of(_decoded(exchange.path))
             if methods:
-                return Response(status=204, headers=cors.preflight_headers(sorted(methods)))
+                return Response(status=204, headers=cors.preflight_headers(methods))
         if "%2f" in exchange.environ.get("RAW_PATH_INFO", "").lower():
             # A slash in an identifier is no step of a path, whatever a proxy before us made of it.
             raise Problem(404, "There is nothing at this address.")
-        entrypoint, path_values = self._adapter.match(_decoded(exchange.path), exchange.method)
+        path = _decoded(exchange.path)
+        if exchange.method not in self._literal.get(path, {exchange.method}):
+            raise MethodNotAllowed(self._methods_of(path))
+        entrypoint, path_values = self._adapter.match(path, exchange.method)
         exchange.route = entrypoint.route
         response: Response = entrypoint.handle(exchange, path_values)
         return response
+
+    def _methods_of(self, path: str) -> list[str]:
+        return sorted(self._literal.get(path) or self._adapter.allowed_methods(path))
 
     def _response_of(self, error: Exception, exchange: Exchange) -> Response:
         problem = problem_of(error)
