@@ -6,7 +6,7 @@ PY := .venv/bin/python
 LOCAL := $(PY) -m infrastructure.local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs clean token shell replay test lint format lock
+.PHONY: help setup run up down status logs clean token shell replay test fuzz lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | awk -F'\t' '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -43,6 +43,9 @@ replay: setup ## ride real rides through the running stack and compare [DATA=fil
 
 test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
 	@$(PY) -m pytest --cov --cov-branch --cov-report=term $(ARGS)
+
+fuzz: setup ## many random requests against what /openapi.json declares [CASES=10000 SEED=n]
+	@FUZZ_CASES=$${CASES:-10000} FUZZ_SEED=$$SEED $(PY) -m pytest tests/doors/test_fuzz.py -q -s
 
 lint: setup ## ruff, mypy and the import rules
 	@.venv/bin/ruff check .
