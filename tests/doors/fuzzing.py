@@ -44,6 +44,10 @@ def fuzz(
         "FUZZ_BIKE_IDS": " ".join(bike_ids),
         "FUZZ_TRIP_IDS": " ".join(trip_ids),
     }
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=MAX_SECONDS, check=False)
+    # It keeps a folder of its findings where it runs.
+    with TemporaryDirectory() as folder:
+        ended = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=MAX_SECONDS, check=False
+        )
     counted = GENERATED.search(ended.stdout)
     return Outcome(ended.returncode == 0, int(counted[1]) if counted else 0, ended.stdout + ended.stderr)

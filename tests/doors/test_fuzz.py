@@ -19,7 +19,7 @@ CALLERS = ("anonymous", "rider", "operator", "vehicle")
 # The phase of boundary values makes 900 cases at least: in the short form just those who may do the most go through it.
 SHORT_PHASES = "examples,fuzzing,stateful"
 # Cases that one more example for each operation makes, a little less than measured.
-CASES_PER_EXAMPLE = 30
+CASES_PER_EXAMPLE = 25
 
 
 @pytest.mark.timeout(4000 if CASES else 180)
