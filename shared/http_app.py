@@ -21,6 +21,12 @@ from shared.problems import Problem, problem_of, response_of
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("http.access")
 
+# For whatever a browser might make of an answer that is data; a page that needs more says so itself.
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 # More than this of a body that nobody read is not worth a connection.
 MAX_DISCARD = 1 << 16
 
@@ -109,7 +115,8 @@ class HttpApp:
     def _finish(self, exchange: Exchange, response: Response) -> None:
         headers, route, identity = response.headers, exchange.route, exchange.identity
         headers["X-Request-ID"] = exchange.request_id
-        headers["X-Content-Type-Options"] = "nosniff"
+        for name, value in SECURITY_HEADERS.items():
+            headers.setdefault(name, value)
         if response.status_code >= 400 or (route is not None and route.is_versioned):
             headers["Cache-Control"] = "no-store"
         if exchange.environ:
