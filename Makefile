@@ -6,7 +6,7 @@ PY := .venv/bin/python
 LOCAL := $(PY) -m infrastructure.local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs clean token shell replay test fuzz lint format lock
+.PHONY: help setup run up down status logs clean token shell replay test fuzz audit lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | awk -F'\t' '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -46,6 +46,14 @@ test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
 
 fuzz: setup ## many random requests against what /openapi.json declares [CASES=10000 SEED=n]
 	@FUZZ_CASES=$${CASES:-10000} FUZZ_SEED=$$SEED $(PY) -m pytest tests/doors/test_fuzz.py -q -s
+
+audit: setup ## known vulnerabilities of what the lock files name; asks the network, so no part of CI
+	@if command -v uv >/dev/null; then set -- uv tool run pip-audit; else \
+		test -x .local/audit/bin/pip-audit || \
+			{ python3 -m venv .local/audit && .local/audit/bin/pip install --quiet pip-audit; } || exit 1; \
+		set -- .local/audit/bin/pip-audit; fi; \
+	"$$@" --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock && \
+	"$$@" --strict --require-hashes --disable-pip --progress-spinner off -r requirements.runtime.lock
 
 lint: setup ## ruff, mypy and the import rules
 	@.venv/bin/ruff check .
