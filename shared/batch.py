@@ -24,6 +24,7 @@ from shared import dead_letters
 from shared.amqp import BROKER_ERRORS, connection
 from shared.consumers import MAX_BACKOFF, raw_body, settle
 from shared.errors import Unavailable
+from shared.log import told
 from shared.outage import is_outage
 from shared.publisher import SharedPublisher
 from shared.topology import dead_letter_queue, declare
@@ -185,7 +186,7 @@ class BatchConsumer(Entrypoint):
                 raise
             log.warning(
                 "a batch failed and is tried again message by message",
-                extra={"queue": self.queue.name, "messages": len(deliveries), "reason": repr(error)},
+                extra={"queue": self.queue.name, "messages": len(deliveries), "reason": told(error)},
             )
             dead = [letter for delivery in deliveries for letter in self._judge(delivery)]
         for letter in dead:
@@ -207,7 +208,7 @@ class BatchConsumer(Entrypoint):
             if is_outage(error):
                 raise
             log.exception("a message cannot be handled", extra={"queue": self.queue.name})
-            return [DeadLetter(delivery, delivery.body, "handler_failed", repr(error))]
+            return [DeadLetter(delivery, delivery.body, "handler_failed", told(error))]
 
     def _call_through_outages(self, deliveries: list[Delivery]) -> list[DeadLetter]:
         pause = 0.2

@@ -19,6 +19,7 @@ from shared import call_context, dead_letters
 from shared.amqp import connection
 from shared.consumers import QueueConsumer, raw_body
 from shared.errors import Invalid, Unavailable
+from shared.log import told
 from shared.outage import is_outage
 from shared.publisher import SharedPublisher
 from shared.topology import dead_letter_queue, declare, durable_queue
@@ -66,7 +67,7 @@ class EventHandler(NamekoEventHandler):
             declare(conn, [dead_letter_queue(self.queue), self.queue, *waiting])
 
     def handle_undecodable(self, message: Message, error: Exception) -> None:
-        self._settle_by(message, partial(self._bury, message, "unreadable", repr(error)))
+        self._settle_by(message, partial(self._bury, message, "unreadable", told(error)))
 
     def handle_message(self, body: Any, message: Message) -> None:
         context = call_context.usable(self.unpack_message_headers(message))
@@ -92,7 +93,7 @@ class EventHandler(NamekoEventHandler):
         elif attempt < len(DELAYS_S):
             then = partial(self._put_off, message, DELAYS_S[attempt], attempt + 1)
         else:
-            then = partial(self._bury, message, "handler_failed", repr(error))
+            then = partial(self._bury, message, "handler_failed", told(error))
         self._settle_by(message, then)
         return result, exc_info
 
