@@ -25,6 +25,7 @@ from shared import message_metrics as metrics
 from shared.amqp import BROKER_ERRORS, connection
 from shared.consumers import MAX_BACKOFF, raw_body, settle
 from shared.errors import Unavailable
+from shared.log import told
 from shared.metrics import OK
 from shared.outage import is_outage
 from shared.publisher import SharedPublisher
@@ -222,7 +223,7 @@ class BatchConsumer(Entrypoint):
                 extra={
                     "queue": self.queue.name,
                     "messages": len(deliveries),
-                    "reason": repr(error),
+                    "reason": told(error),
                     "request_ids": request_ids(deliveries),
                 },
             )
@@ -239,7 +240,7 @@ class BatchConsumer(Entrypoint):
                 raise
             extra = {"queue": self.queue.name, "request_ids": request_ids([delivery])}
             log.exception("a message cannot be handled", extra=extra)
-            return [DeadLetter(delivery, delivery.body, "handler_failed", repr(error))]
+            return [DeadLetter(delivery, delivery.body, "handler_failed", told(error))]
 
     def _call_through_outages(self, deliveries: list[Delivery]) -> list[DeadLetter]:
         pause = 0.2

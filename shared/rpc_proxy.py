@@ -71,6 +71,9 @@ class ReplyListener(SharedExtension):
 
     def handle_message(self, body: Any, message: Message) -> None:
         self.queue_consumer.ack_message(message)
+        if not isinstance(body, dict):
+            log.warning("a reply is no object and is dropped")
+            return
         event = self._expected.pop(message.properties.get("correlation_id") or "", None)
         if event is not None:
             event.send(body)

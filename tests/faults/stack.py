@@ -15,7 +15,7 @@ from kombu import Connection
 
 from tests.conftest import unique_name
 from tests.e2e.client import Api, ok
-from tests.e2e.conftest import free_port
+from tests.stack import free_port
 from tests.faults.listener import Listener
 from tests.faults.load_handle import Load
 from tests.faults.servers import Servers
