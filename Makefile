@@ -42,7 +42,7 @@ replay: setup ## ride real rides through the running stack and compare [DATA=fil
 	@$(PY) -m replay $${DATA:+--data "$$DATA"} $${RIDES:+--rides "$$RIDES"} $${SPEED:+--speed "$$SPEED"}
 
 test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
-	@$(PY) -m pytest --cov --cov-branch --cov-report=term $(ARGS)
+	@$(PY) -m tests.run $(ARGS)
 
 bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name LONG=1 SECONDS_EACH=3 ROUNDS=2 SET="name.parameter=n" JSON=file]
 	@$(PY) -m benchmarks $${ONLY:+--only "$$ONLY"} $(if $(filter-out 0,$(LONG)),--long) \
