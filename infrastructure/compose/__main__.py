@@ -11,6 +11,7 @@ from infrastructure.compose.stack import Folder, Stack
 from infrastructure.selection import SERVICES, Selection, SelectionError
 
 COMMITTED = rendering.FOLDER / "docker-compose.yml"
+COMMITTED_TARGETS = rendering.FOLDER / "observability" / "targets" / "gateway_service.yml"
 YES = ("1", "yes", "true")
 
 
@@ -23,8 +24,9 @@ def stack() -> Stack:
 
 
 def render() -> None:
-    """Write the committed compose file anew, for all services."""
+    """Write the committed compose file anew, for all services, and what it mounts."""
     COMMITTED.write_text(rendering.compose_file(Selection(), ".."), encoding="utf-8")
+    COMMITTED_TARGETS.write_text(rendering.gateway_targets(Selection()), encoding="utf-8")
 
 
 def build() -> None:
