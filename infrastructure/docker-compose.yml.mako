@@ -186,7 +186,7 @@ services:
     mem_limit: 1g
     cpus: 1.0
     pids_limit: 200
-    healthcheck: {test: [CMD, promtool, check, healthy], interval: 10s, timeout: 5s, retries: 6, start_period: 30s}
+    healthcheck: {test: [CMD, promtool, query, instant, "http://127.0.0.1:9090", "1"], interval: 10s, timeout: 5s, retries: 6, start_period: 30s}
 
   grafana:
     <<: *hardened
