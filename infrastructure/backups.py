@@ -89,7 +89,7 @@ def _restore(environ: Mapping[str, str]) -> int:
 
 def _psql(environ: Mapping[str, str]) -> int:
     if environ.get("SERVICE") == "admin":
-        url = Layout().read_environment().get("ADMIN_DATABASE_URL")
+        url = Layout.of(environ).read_environment().get("ADMIN_DATABASE_URL")
         if not url:
             raise LocalError("There is no private PostgreSQL running: make up starts one.")
         target = _renamed(Target.of(url, "ADMIN_DATABASE_URL"), environ)
@@ -113,7 +113,7 @@ def _target(service: str, environ: Mapping[str, str]) -> Target:
     for name, url in (
         ("DATABASE_URL", environ.get("DATABASE_URL")),
         (own, environ.get(own)),
-        (own, Layout().read_environment().get(own)),
+        (own, Layout.of(environ).read_environment().get(own)),
     ):
         if url:
             return _renamed(Target.of(url, name), environ)

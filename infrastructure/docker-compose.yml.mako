@@ -146,6 +146,10 @@ services:
       AMQP_URI_FILE: /run/secrets/${name}_amqp_uri
       JWT_SECRET_FILE: /run/secrets/jwt_secret
       GATEWAY_ADDRESS: 0.0.0.0:8000
+% if processes > 1:
+      SERVICES: gateway
+      PROCESSES: gateway=${processes}
+% endif
       METRICS_ADDRESS: 0.0.0.0:9464
       STARTUP_TIMEOUT: <%text>${STARTUP_TIMEOUT:-120}</%text>
       LOG_LEVEL: <%text>${LOG_LEVEL:-INFO}</%text>
@@ -157,8 +161,8 @@ services:
     secrets: [${name}_amqp_uri, jwt_secret]
 % if processes > 1:
     # several processes behind one listening socket, which supervisord opens and hands to each
-    command: [supervisord, -c, /etc/supervisord.conf]
-    volumes: [./supervisord.gateway.conf:/etc/supervisord.conf:ro]
+    command: [sh, infrastructure/docker/run-programs.sh]
+    healthcheck: {test: [CMD, python, -m, infrastructure.programs_health], interval: 5s, timeout: 4s, retries: 3, start_period: 120s}
 % endif
     mem_limit: ${384 * processes}m
     cpus: ${float(processes)}
@@ -167,7 +171,8 @@ services:
 % endfor
   prometheus:
     <<: *hardened
-    profiles: [observability]
+    # by itself where there is no Grafana
+    profiles: [observability, prometheus]
     image: <%text>${PROMETHEUS_IMAGE:-prom/prometheus:v3.5.0}</%text>
     command: [--config.file=/etc/prometheus/prometheus.yml, --storage.tsdb.path=/prometheus, --storage.tsdb.retention.time=15d]
     restart: unless-stopped
@@ -176,11 +181,12 @@ services:
     volumes:
       - prometheus_data:/prometheus
       - ${root}/infrastructure/observability:/etc/prometheus:ro
+      - ./observability/targets:/etc/prometheus_targets:ro
     tmpfs: ['/tmp:mode=1777']
     mem_limit: 1g
     cpus: 1.0
     pids_limit: 200
-    healthcheck: {test: [CMD, promtool, check, healthy], interval: 10s, timeout: 5s, retries: 6, start_period: 30s}
+    healthcheck: {test: [CMD, promtool, query, instant, "http://127.0.0.1:9090", "1"], interval: 10s, timeout: 5s, retries: 6, start_period: 30s}
 
   grafana:
     <<: *hardened

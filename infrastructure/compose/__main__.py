@@ -11,6 +11,9 @@ from infrastructure.compose.stack import Folder, Stack
 from infrastructure.selection import SERVICES, Selection, SelectionError
 
 COMMITTED = rendering.FOLDER / "docker-compose.yml"
+COMMITTED_TARGETS = rendering.FOLDER / "observability" / "targets" / "gateway_service.yml"
+# Those start stacks of their own, which is a checkout's affair.
+OF_A_CHECKOUT = ["--ignore=tests/e2e/test_chosen_services.py"]
 YES = ("1", "yes", "true")
 
 
@@ -23,8 +26,9 @@ def stack() -> Stack:
 
 
 def render() -> None:
-    """Write the committed compose file anew, for all services."""
+    """Write the committed compose file anew, for all services, and what it mounts."""
     COMMITTED.write_text(rendering.compose_file(Selection(), ".."), encoding="utf-8")
+    COMMITTED_TARGETS.write_text(rendering.gateway_targets(Selection()), encoding="utf-8")
 
 
 def build() -> None:
@@ -63,7 +67,7 @@ def test() -> None:
     here = stack()
     here.builder.tests()
     say("The end-to-end tests, against the containers ...")
-    here.run_tests(["python", "-m", "pytest", "tests/e2e", "-q", *os.environ.get("ARGS", "").split()])
+    here.run_tests(["python", "-m", "pytest", "tests/e2e", "-q", *OF_A_CHECKOUT, *os.environ.get("ARGS", "").split()])
     say("The replay, against the containers ...")
     here.run_tests(["python", "-m", "replay"])
 

@@ -13,7 +13,6 @@ from infrastructure.selection import Selection, short
 FOLDER = Path(__file__).resolve().parent.parent
 TEMPLATE = "docker-compose.yml.mako"
 TESTS_TEMPLATE = "docker-compose.tests.yml.mako"
-SUPERVISOR_TEMPLATE = "docker/supervisord.gateway.conf.mako"
 # What an operator may set for each service, by variables of the same names; empty means the service's default.
 SETTINGS = {
     "bike_service": ("MAX_WORKERS",),
@@ -25,6 +24,9 @@ SETTINGS = {
         "CORS_ORIGINS", "JWT_AUDIENCE", "JWT_ISSUER", "JWT_JWKS", "RATE_LIMIT", "RPC_TIMEOUT", "TRUSTED_PROXIES",
     ),
 }  # fmt: skip
+# OpenTelemetry's own, for every service.
+TRACE_SETTINGS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG")
+METRICS_PORT = 9464
 # A service has two pools, its own and its outbox's, of up to 30 connections each.
 CONNECTIONS_PER_PROCESS = 60
 SPARE_CONNECTIONS = 20
@@ -37,7 +39,7 @@ def compose_file(selection: Selection, root: str) -> str:
         selection=selection,
         root=root,
         max_connections=max_connections,
-        settings=SETTINGS.__getitem__,
+        settings=lambda service: SETTINGS[service] + TRACE_SETTINGS,
         secrets=secret_names(selection),
     )
 
@@ -47,9 +49,11 @@ def tests_file(root: str) -> str:
     return _render(TESTS_TEMPLATE, root=root)
 
 
-def gateway_programs(processes: int) -> str:
-    """supervisord's configuration for several gateway processes behind one listening socket."""
-    return _render(SUPERVISOR_TEMPLATE, processes=processes)
+def gateway_targets(selection: Selection) -> str:
+    """Where Prometheus finds the gateway's processes, which are in one container: a file of its `file_sd_configs`."""
+    processes = selection.processes.get("gateway_service", 0)
+    targets = ", ".join(f"'gateway_service:{METRICS_PORT + number}'" for number in range(processes))
+    return f"# Rendered by `python -m infrastructure.compose`: a port for each process.\n- targets: [{targets}]\n"
 
 
 def secret_names(selection: Selection) -> list[str]:

@@ -35,8 +35,9 @@ class Folder:
         return self.path / "docker-compose.tests.yml"
 
     @property
-    def gateway_programs(self) -> Path:
-        return self.path / "supervisord.gateway.conf"
+    def gateway_targets(self) -> Path:
+        """Where the gateway's processes answer, for Prometheus."""
+        return self.path / "observability" / "targets" / "gateway_service.yml"
 
     @property
     def stack_env(self) -> Path:
@@ -73,8 +74,7 @@ class Stack:
         self.folder.secrets.make()
         files.write_private(self.folder.compose_file, rendering.compose_file(selection, UP))
         files.write_private(self.folder.tests_file, rendering.tests_file(UP))
-        # mounted where an unprivileged user must read it
-        self._write_shared(self.folder.gateway_programs, rendering.gateway_programs(self._gateways(selection)))
+        self._write_shared(self.folder.gateway_targets, rendering.gateway_targets(selection))
         self.compose("config", "-q", quiet=True)
 
     def together_with_running(self, selection: Selection) -> Selection:
@@ -87,9 +87,10 @@ class Stack:
     def start(self, selection: Selection) -> None:
         """Start what is not running; returns once every container is healthy, and `/health` is 200 if all run."""
         self._save({"offline": self.offline, "processes": dict(selection.processes)})
-        profiles = self._profiles(self.environ.get("PROFILE", ""))
+        if images.without_grafana(self.environ, self.offline):
+            self.say("Grafana is not among Debian's packages: it is left out (GRAFANA_IMAGE names an image).")
         try:
-            self.compose(*profiles, "up", "-d")
+            self.compose(*self._options(images.profiles(self.environ, self.offline)), "up", "-d")
         except ComposeError as error:
             raise ComposeError(f"{error}\n{self._failures()}") from None
         self._wait_ready(selection)
@@ -98,7 +99,7 @@ class Stack:
     def stop(self, volumes: bool) -> None:
         """Stop and remove the containers, with their data if `volumes`."""
         self.render(Selection())
-        self.compose(*self._profiles("observability"), "down", "--remove-orphans", *["--volumes"] * volumes)
+        self.compose(*self._options([images.OBSERVABILITY]), "down", "--remove-orphans", *["--volumes"] * volumes)
         self.folder.stack_env.unlink(missing_ok=True)
         self._save({"offline": self.offline})
 
@@ -150,15 +151,14 @@ class Stack:
         files.write_private(self.folder.state, json.dumps(state) + "\n")
 
     @staticmethod
-    def _profiles(names: str) -> list[str]:
-        return [part for name in names.split() for part in ("--profile", name)]
-
-    @staticmethod
-    def _gateways(selection: Selection) -> int:
-        return selection.processes.get("gateway_service", 1)
+    def _options(profiles: list[str]) -> list[str]:
+        return [part for name in profiles for part in ("--profile", name)]
 
     @staticmethod
     def _write_shared(path: Path, text: str) -> None:
+        """A file that an unprivileged user of a container must read, in a folder that is mounted."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o755)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             files.write_private(path, text)
         path.chmod(0o444)

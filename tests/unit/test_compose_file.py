@@ -8,7 +8,7 @@ import yaml
 
 from infrastructure import selection as selections
 from infrastructure.compose import rendering
-from infrastructure.compose.__main__ import COMMITTED
+from infrastructure.compose.__main__ import COMMITTED, COMMITTED_TARGETS
 from infrastructure.selection import SERVICES, Selection, short
 
 OPTIONAL = ("prometheus", "grafana")
@@ -33,7 +33,7 @@ def test_nothing_but_the_gateway_is_published_and_that_on_loopback(whole: dict[s
     published = {name: each["ports"] for name, each in whole["services"].items() if "ports" in each}
     assert set(published) == {"gateway_service", *OPTIONAL}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
-    assert all(whole["services"][name]["profiles"] == ["observability"] for name in OPTIONAL)
+    assert all("observability" in whole["services"][name]["profiles"] for name in OPTIONAL)
 
 
 def test_each_database_shares_a_network_with_its_own_service_only(whole: dict[str, Any]) -> None:
@@ -107,14 +107,33 @@ def test_processes_are_containers_of_a_service_and_connections_of_its_database()
 
 def test_several_gateways_share_the_published_port_in_one_container() -> None:
     gateway = rendered(processes="gateway=3")["services"]["gateway_service"]
-    assert gateway["command"][0] == "supervisord"
+    assert gateway["command"][-1].endswith("/run-programs.sh")
+    assert gateway["healthcheck"]["test"][-1] == "infrastructure.programs_health"
+    assert selections.read(gateway["environment"]) == Selection({"gateway_service": 3})
     assert "scale" not in gateway
     assert (gateway["mem_limit"], gateway["cpus"]) == ("1152m", 3.0)
-    assert "numprocs=3\n" in rendering.gateway_programs(3)
+
+
+@pytest.mark.parametrize(("services", "ports"), [("", [9464]), ("gateway=3", [9464, 9465, 9466])])
+def test_prometheus_finds_each_process_of_the_gateway_and_no_other(services: str, ports: list[int]) -> None:
+    chosen = selections.read({"PROCESSES": services})
+    [found] = yaml.safe_load(rendering.gateway_targets(chosen))
+    assert found == {"targets": [f"gateway_service:{port}" for port in ports]}
+
+
+def test_without_a_gateway_prometheus_looks_for_none() -> None:
+    assert yaml.safe_load(rendering.gateway_targets(Selection({"bike_service": 1}))) == [{"targets": []}]
+
+
+def test_prometheus_reads_the_rendered_targets_where_they_are_mounted(whole: dict[str, Any]) -> None:
+    committed = f"./{COMMITTED_TARGETS.parent.relative_to(rendering.FOLDER)}"
+    assert f"{committed}:/etc/prometheus_targets:ro" in whole["services"]["prometheus"]["volumes"]
+    assert COMMITTED_TARGETS.read_text(encoding="utf-8") == rendering.gateway_targets(Selection())
 
 
 def test_what_an_operator_may_set_reaches_its_service(whole: dict[str, Any]) -> None:
-    for service, names in rendering.SETTINGS.items():
+    for service, own in rendering.SETTINGS.items():
+        names = own + rendering.TRACE_SETTINGS
         environment = whole["services"][service]["environment"]
         assert [environment[name] for name in names] == [f"${{{name}:-}}" for name in names]
     assert {short(name) for name in rendering.SETTINGS} == {"bike", "trip", "gateway"}

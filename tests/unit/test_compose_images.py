@@ -44,6 +44,17 @@ def test_offline_everything_stands_on_debian_s_packages(built: BUILT) -> None:
     ]
 
 
+def test_offline_prometheus_is_built_when_it_is_asked_for_and_grafana_is_left_out(built: BUILT) -> None:
+    environ = {"PROMETHEUS_IMAGE": images.OFFLINE["PROMETHEUS_IMAGE"], "PROFILE": "observability"}
+    builder(environ, offline=True).parts()
+    assert built[-1][1] == images.OFFLINE["PROMETHEUS_IMAGE"]
+    assert images.profiles(environ, offline=True) == ["prometheus"]
+    assert images.profiles(environ, offline=False) == ["observability"]
+    own = {**environ, "GRAFANA_IMAGE": "mine/grafana:12"}
+    assert images.profiles(own, offline=True) == ["observability"]
+    assert images.profiles({}, offline=True) == []
+
+
 def test_names_and_the_base_image_can_be_chosen(built: BUILT) -> None:
     environ = {"IMAGE_PREFIX": "registry.example.org/bikes/", "IMAGE_TAG": "1.2", "BASE_IMAGE": "python:3.12-slim"}
     builder(environ).services(["trip_service"])
