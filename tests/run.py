@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
-COVERAGE = ROOT / ".coverage.d"
+COVERAGE = ROOT / ".parts-of-coverage"
 PYTEST = [sys.executable, "-m", "pytest", "--cov", "--cov-branch"]
 AT_ONCE = 3
 
@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> int:
     shutil.rmtree(COVERAGE, ignore_errors=True)
     failed = run(parts(), AT_ONCE) + run([Part("faults", ["tests/faults"])], 1)
     coverage = [sys.executable, "-m", "coverage"]
-    data = [str(folder) for folder in sorted(COVERAGE.iterdir())]
+    data = [str(file) for file in sorted(COVERAGE.glob("*/.coverage"))]
     subprocess.call([*coverage, "combine", "--quiet", *data], cwd=ROOT)
     subprocess.call([*coverage, "report"], cwd=ROOT)
     print(f"\nFailed: {', '.join(failed)}." if failed else "\nAll parts passed.")
