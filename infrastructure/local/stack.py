@@ -54,7 +54,7 @@ class Stack:
         private_postgres = bool(composed.private_databases())
         if private_postgres:
             self.say("Preparing PostgreSQL ...")
-            parts.prepare_postgres()
+            parts.prepare_postgres(composed)
         if self.settings.private_rabbitmq:
             self.say("Preparing RabbitMQ ...")
             parts.prepare_rabbitmq()
