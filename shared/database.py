@@ -11,7 +11,7 @@ from nameko_sqlalchemy import Database as NamekoDatabase
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Engine
 
-from shared import pool_metrics, sql_traces
+from shared import pool_metrics, pool_sizes, sql_traces
 from shared.green_postgres import LimitedConnection
 
 DB_URIS = "DB_URIS"
@@ -23,8 +23,7 @@ PING_TIMEOUT_S = 3
 def engine_options(application_name: str) -> dict[str, Any]:
     """Options of `sqlalchemy.create_engine`; all times in milliseconds on the server, seconds here."""
     return {
-        "pool_size": 20,
-        "max_overflow": 10,
+        **pool_sizes.REQUESTS,
         "pool_timeout": 5,
         "pool_recycle": 1800,
         # A connection that died in the pool is replaced before it costs a rider a 503.
@@ -45,9 +44,9 @@ def engine_options(application_name: str) -> dict[str, Any]:
     }
 
 
-def make_engine(url: str, application_name: str) -> Engine:
-    """An engine for `url` with this system's limits."""
-    engine = create_engine(url, **engine_options(application_name))
+def make_engine(url: str, application_name: str, **options: Any) -> Engine:
+    """An engine for `url` with this system's limits; `options` of `sqlalchemy.create_engine` in place of them."""
+    engine = create_engine(url, **{**engine_options(application_name), **options})
     limit_waiting(engine)
     return engine
 
@@ -73,7 +72,7 @@ def _connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
 
 
 class SideEngine(SharedExtension):
-    """A connection beside the pool, for health checks and figures.
+    """A few connections beside the pool, for health checks and figures.
 
     An exhausted pool must not look like a database that is away, and must not hide its own figures.
     """
@@ -83,11 +82,8 @@ class SideEngine(SharedExtension):
         self.engine: Engine | None = None
 
     def setup(self) -> None:
-        # One for the figures, one for a health check that comes meanwhile.
-        few = {"pool_size": 1, "max_overflow": 1, "pool_timeout": 2}
-        options = {**engine_options(self.container.service_name), **few}
-        self.engine = create_engine(next(iter(self.container.config[DB_URIS].values())), **options)
-        limit_waiting(self.engine)
+        url = next(iter(self.container.config[DB_URIS].values()))
+        self.engine = make_engine(url, self.container.service_name, **pool_sizes.SIDE, pool_timeout=2)
 
     def check(self) -> None:
         """Return once the database has answered; raises what SQLAlchemy raises."""

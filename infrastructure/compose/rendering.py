@@ -9,6 +9,7 @@ from pathlib import Path
 from mako.lookup import TemplateLookup
 
 from infrastructure.selection import Selection, short
+from shared.pool_sizes import max_connections
 
 FOLDER = Path(__file__).resolve().parent.parent
 TEMPLATE = "docker-compose.yml.mako"
@@ -27,9 +28,6 @@ SETTINGS = {
 # OpenTelemetry's own, for every service.
 TRACE_SETTINGS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG")
 METRICS_PORT = 9464
-# A service has two pools, its own and its outbox's, of up to 30 connections each.
-CONNECTIONS_PER_PROCESS = 60
-SPARE_CONNECTIONS = 20
 
 
 def compose_file(selection: Selection, root: str) -> str:
@@ -62,11 +60,6 @@ def secret_names(selection: Selection) -> list[str]:
     for service in map(short, selection.databases):
         names += [f"{service}_postgres_password", f"{service}_database_password", f"{service}_database_url"]
     return [*names, *["jwt_secret"] * ("gateway_service" in selection.services), "grafana_password"]
-
-
-def max_connections(processes: int) -> int:
-    """Of a database that so many processes use."""
-    return CONNECTIONS_PER_PROCESS * processes + SPARE_CONNECTIONS
 
 
 def _render(template: str, **values: object) -> str:

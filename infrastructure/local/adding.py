@@ -67,6 +67,8 @@ def _change(layout: Layout, environ: Mapping[str, str], running: Composition, sa
         settings=settings,
         status_ports=composition.choose_ports(layout, after, kept, names),
     )
+    if then.private_databases() and supervisor.is_up(layout, "postgres"):
+        Parts(layout).check_room(then)
     before = files.read_json(layout.services_environment)
     try:
         _run(layout, then, names, settings_module.of_services(environ), say)
@@ -85,7 +87,7 @@ def _run(layout: Layout, then: Composition, names: list[str], given: dict[str, s
     parts = Parts(layout)
     if then.private_databases() and not supervisor.is_up(layout, "postgres"):
         say("Preparing PostgreSQL ...")
-        parts.prepare_postgres()
+        parts.prepare_postgres(then)
         supervisor.start_program(layout, "postgres")
     say(f"Starting {', '.join(names)} ...")
     stack.write_programs(layout, then)

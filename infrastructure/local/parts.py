@@ -3,8 +3,9 @@
 from infrastructure.broker_permissions import permissions
 from infrastructure.local import settings as settings_module
 from infrastructure.local.composition import Composition
+from infrastructure.local.errors import LocalError
 from infrastructure.local.layout import Layout
-from infrastructure.local.postgres import Postgres
+from infrastructure.local.postgres import CONNECTIONS, Postgres
 from infrastructure.local.rabbitmq import RabbitMQ
 from infrastructure.programs import GATEWAY
 from infrastructure.selection import SERVICES, WITH_DATABASE
@@ -18,9 +19,18 @@ class Parts:
         self._postgres = Postgres(layout.postgres)
         self._rabbitmq = RabbitMQ(layout.rabbitmq)
 
-    def prepare_postgres(self) -> None:
-        """Not while it runs. Raises LocalError."""
-        self._postgres.prepare(WITH_DATABASE)
+    def prepare_postgres(self, composition: Composition) -> None:
+        """Not while it runs: its number of connections is for the processes of now, and some more. Raises LocalError."""
+        self._postgres.prepare(WITH_DATABASE, max(CONNECTIONS, composition.private_connections()))
+
+    def check_room(self, composition: Composition) -> None:
+        """Raises LocalError when the PostgreSQL that runs does not take all connections of the processes."""
+        room, needed = self._postgres.connections, composition.private_connections()
+        if needed > room:
+            raise LocalError(
+                f"So many processes may take {needed} connections, and the running PostgreSQL has room for {room}:"
+                " stop the stack (make down), then start it with all PROCESSES at once."
+            )
 
     def prepare_rabbitmq(self) -> None:
         """Not while it runs. Raises LocalError."""

@@ -1,13 +1,21 @@
 """The database as a service uses it: nothing is waited for without a limit."""
 
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import Mock
+
 import eventlet
 import pytest
 import sqlalchemy.exc
+from nameko.containers import ServiceContainer
 from sqlalchemy import text
+from sqlalchemy.engine import Engine
 
-from shared import green_postgres
-from shared.database import make_engine
+from bike_service.service import BikeService
+from shared import green_postgres, pool_sizes
+from shared.database import DB_URIS, SideEngine, make_engine
 from shared.green_postgres import LimitedConnection
+from shared.health import CHECK_TIMEOUT_S
 from shared.outage import is_outage
 from tests.conftest import PrivateParts
 from tests.integration.tcp_proxy import in_front_of
@@ -33,6 +41,30 @@ def test_a_database_that_falls_silent_is_an_outage_and_not_a_wait(private_parts:
         with engine.connect() as connection:
             assert connection.scalar(text("SELECT 3")) == 3
         engine.dispose()
+
+
+def test_two_slow_figures_do_not_make_the_health_check_wait(private_parts: PrivateParts) -> None:
+    url = private_parts.postgres.admin_url.replace("postgresql://", "postgresql+psycopg2://")
+    container = Mock(service_name="test", shared_extensions={}, config={DB_URIS: {"test:Base": url}})
+    side = SideEngine().bind(container)
+    side.setup()
+    assert side.engine is not None
+    with side.engine.connect() as outbox, side.engine.connect() as census:
+        outbox.execute(text("SELECT 1"))
+        census.execute(text("SELECT 1"))
+        with eventlet.Timeout(CHECK_TIMEOUT_S):
+            side.check()
+    side.stop()
+
+
+def test_a_process_takes_no_more_connections_than_its_database_is_told(
+    run_container: Callable[..., ServiceContainer], bike_config: dict[str, Any]
+) -> None:
+    container = run_container(BikeService, **bike_config)
+    held = {value for each in container.extensions for value in vars(each).values() if isinstance(value, Engine)}
+    pools: list[Any] = [engine.pool for engine in held]
+    assert sorted(pool.size() + pool._max_overflow for pool in pools) == [3, 3, 30]
+    assert pool_sizes.CONNECTIONS_PER_PROCESS == 36
 
 
 @pytest.mark.usefixtures("limit")
