@@ -15,11 +15,11 @@ from kombu import Connection
 
 from tests.conftest import unique_name
 from tests.e2e.client import Api, ok
-from tests.stack import free_port
 from tests.faults.listener import Listener
 from tests.faults.load_handle import Load
 from tests.faults.servers import Servers
 from tests.faults.supervisor import SERVICES, Supervisor
+from tests.stack import free_port
 
 Json = dict[str, Any]
 # Turns the broker's and the databases' URLs, by (service, "broker" | "database"), into what the service is given.

@@ -12,9 +12,9 @@ import pytest
 
 from tests.conftest import PrivateParts
 from tests.e2e.client import Api, Client, errors, ok
-from tests.stack import SERVICES, free_port, running_stack
 from tests.e2e.telemetry import position
 from tests.integration.collector import Collector, Span, collecting, silent
+from tests.stack import SERVICES, free_port, running_stack
 from tests.waiting import eventually
 
 RIDER = "a-rider-whom-nobody-may-know"
