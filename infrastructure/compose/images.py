@@ -89,6 +89,14 @@ class Builder:
             if self.environ.get(variable) == OFFLINE[variable]:
                 self._build(dockerfile, OFFLINE[variable], {"BASE_IMAGE": OFFLINE_BASE})
 
+    def released(self, services: Sequence[str]) -> None:
+        """See that the images are there, or pull them; nothing is built. Raises ComposeError."""
+        stand_ins = [OFFLINE[each] for each in OFFLINE_DOCKERFILES if self.environ.get(each) == OFFLINE[each]]
+        for image in [*(name(service, self.environ) for service in services), *stand_ins]:
+            if not engine.has_image(image):
+                self._say(f"Pulling {image} ...")
+                engine.pull(image)
+
     @property
     def _on_base(self) -> dict[str, str]:
         return {"SERVICE_BASE": name("base", self.environ)}

@@ -7,16 +7,18 @@ import pytest
 import yaml
 
 from infrastructure import selection as selections
+from infrastructure import service_settings
 from infrastructure.compose import rendering
 from infrastructure.compose.__main__ import COMMITTED, COMMITTED_TARGETS
 from infrastructure.selection import SERVICES, Selection, short
+from shared import healthcheck
 
 OPTIONAL = ("prometheus", "grafana")
 
 
 def rendered(services: str = "", processes: str = "") -> dict[str, Any]:
     chosen = selections.read({"SERVICES": services, "PROCESSES": processes})
-    loaded: dict[str, Any] = yaml.safe_load(rendering.compose_file(chosen, ".."))
+    loaded: dict[str, Any] = yaml.safe_load(rendering.compose_file(chosen, rendering.COMMITTED))
     return loaded
 
 
@@ -26,7 +28,7 @@ def whole() -> dict[str, Any]:
 
 
 def test_the_committed_file_is_the_template_s_rendering_for_all_services() -> None:
-    assert COMMITTED.read_text(encoding="utf-8") == rendering.compose_file(Selection(), "..")
+    assert COMMITTED.read_text(encoding="utf-8") == rendering.compose_file(Selection(), rendering.COMMITTED)
 
 
 def test_nothing_but_the_gateway_is_published_and_that_on_loopback(whole: dict[str, Any]) -> None:
@@ -132,14 +134,28 @@ def test_prometheus_reads_the_rendered_targets_where_they_are_mounted(whole: dic
 
 
 def test_what_an_operator_may_set_reaches_its_service(whole: dict[str, Any]) -> None:
-    for service, own in rendering.SETTINGS.items():
+    for service, own in service_settings.OF_SERVICE.items():
         names = own + rendering.TRACE_SETTINGS
         environment = whole["services"][service]["environment"]
         assert [environment[name] for name in names] == [f"${{{name}:-}}" for name in names]
-    assert {short(name) for name in rendering.SETTINGS} == {"bike", "trip", "gateway"}
+    assert {short(name) for name in service_settings.OF_SERVICE} == {"bike", "trip", "gateway"}
 
 
 def test_the_tests_container_reaches_gateway_and_broker_only() -> None:
-    tests = yaml.safe_load(rendering.tests_file(".."))["services"]["tests"]
+    tests = yaml.safe_load(rendering.tests_file("../.."))["services"]["tests"]
     assert tests["networks"] == ["public", "broker"]
-    assert tests["volumes"] == ["..:/checkout:ro"]
+    assert tests["volumes"] == ["../..:/checkout:ro"]
+    assert any(mount.startswith("/checkout/.local:") for mount in tests["tmpfs"])
+
+
+def test_what_is_started_names_nothing_outside_its_own_folder() -> None:
+    found = yaml.safe_load(rendering.compose_file(Selection(), rendering.RENDERED))
+    mounts = [volume.split(":")[0] for each in found["services"].values() for volume in each.get("volumes", [])]
+    assert all(way.startswith("./mounted/") for way in mounts if way[0] in "./")
+    assert all(secret["file"].startswith("./secrets/") for secret in found["secrets"].values())
+
+
+def test_a_health_check_may_start_an_interpreter_before_its_own_limit_begins() -> None:
+    services = rendered(processes="gateway=2")["services"]
+    limits = {name: services[name]["healthcheck"]["timeout"] for name in SERVICES}
+    assert all(float(limit.removesuffix("s")) >= healthcheck.LIMIT_S + 1.5 for limit in limits.values())

@@ -68,6 +68,18 @@ def test_without_the_offline_base_the_way_to_it_is_named(monkeypatch: pytest.Mon
         builder({}, offline=True).services(["bike_service"])
 
 
+def test_released_images_are_pulled_where_they_are_missing_and_nothing_is_built(
+    built: BUILT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulled: list[str] = []
+    monkeypatch.setattr(engine, "has_image", lambda name: "bike_service" in name)
+    monkeypatch.setattr(engine, "pull", pulled.append)
+    environ = {"IMAGE_PREFIX": "registry.example.org/bikes/", "IMAGE_TAG": "1.2", **images.OFFLINE}
+    builder(environ).released(["bike_service", "trip_service"])
+    stand_ins = [images.OFFLINE["RABBITMQ_IMAGE"], images.OFFLINE["POSTGRES_IMAGE"]]
+    assert (built, pulled) == ([], ["registry.example.org/bikes/trip_service:1.2", *stand_ins])
+
+
 @pytest.mark.parametrize(
     ("service", "state", "health", "exit_code", "well"),
     [
