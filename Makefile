@@ -6,7 +6,7 @@ PY := .venv/bin/python
 LOCAL := $(PY) -m infrastructure.local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs clean token shell replay test bench lint format lock
+.PHONY: help setup run up down status logs clean token shell replay test faults fuzz audit bench lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -42,12 +42,26 @@ replay: setup ## ride real rides through the running stack and compare [DATA=fil
 	@$(PY) -m replay $${DATA:+--data "$$DATA"} $${RIDES:+--rides "$$RIDES"} $${SPEED:+--speed "$$SPEED"}
 
 test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
-	@$(PY) -m pytest --cov --cov-branch --cov-report=term $(ARGS)
+	@$(PY) -m tests.run $(ARGS)
 
 bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name LONG=1 SECONDS_EACH=3 ROUNDS=2 SET="name.parameter=n" JSON=file]
 	@$(PY) -m benchmarks $${ONLY:+--only "$$ONLY"} $(if $(filter-out 0,$(LONG)),--long) \
 		$${SECONDS_EACH:+--seconds "$$SECONDS_EACH"} $${ROUNDS:+--rounds "$$ROUNDS"} $${SET:+--set "$$SET"} \
 		$${JSON:+--json "$$JSON"} $(ARGS)
+
+faults: setup ## let each fault strike once, or random ones for a time [LONG=1 SEED=n MINUTES=30 ARGS=...]
+	@$(PY) -m pytest $(if $(LONG),tests/faults/long_run.py tests/faults/test_messages.py tests/faults/test_outbox_backlog.py -s,tests/faults) $(ARGS)
+
+fuzz: setup ## many random requests against what /openapi.json declares [CASES=10000 SEED=n]
+	@FUZZ_CASES=$${CASES:-10000} FUZZ_SEED=$$SEED $(PY) -m pytest tests/doors/test_fuzz.py -q -s
+
+audit: setup ## known vulnerabilities of what the lock files name; asks the network, so no part of CI
+	@if command -v uv >/dev/null; then set -- uv tool run pip-audit; else \
+		test -x .local/audit/bin/pip-audit || \
+			{ python3 -m venv .local/audit && .local/audit/bin/pip install --quiet pip-audit; } || exit 1; \
+		set -- .local/audit/bin/pip-audit; fi; \
+	"$$@" --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock && \
+	"$$@" --strict --require-hashes --disable-pip --progress-spinner off -r requirements.runtime.lock
 
 lint: setup ## ruff, mypy and the import rules
 	@.venv/bin/ruff check .

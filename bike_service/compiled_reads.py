@@ -13,12 +13,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bike_service.domain import Status, Viewer
 from bike_service.read_rows import Row
-from shared.fields import format_time, is_subject
+from shared.fields import NEGLIGIBLE, format_time, is_subject
 from shared.paging import DEFAULT_LIMIT, MAX_LIMIT
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
-# An angle next to nothing is left to the schema.
-NEGLIGIBLE = 1e-99
 
 
 class _Viewer(Struct, forbid_unknown_fields=True):
@@ -55,6 +53,7 @@ def read_near(call: dict[str, Any]) -> dict[str, Any] | None:
         read = msgspec.convert(call, _Near)
     except (msgspec.ValidationError, UnicodeEncodeError):
         return None
+    # An angle next to nothing is left to the schema.
     if not _is_plain(read.viewer) or 0 < abs(read.lat) < NEGLIGIBLE or 0 < abs(read.lon) < NEGLIGIBLE:
         return None
     loaded = {"lat": read.lat, "lon": read.lon, "radius": read.radius, "status": read.status, "limit": read.limit}

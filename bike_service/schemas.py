@@ -10,7 +10,7 @@ from bike_service import compiled_reads
 from bike_service.domain import Status, Viewer
 from bike_service.models import Bike
 from shared.event_batch import Event
-from shared.fields import GeoPoint, Number, Subject, Text, UTCDateTime, UUIDText, format_time
+from shared.fields import Degrees, GeoPoint, Number, Subject, Text, UTCDateTime, UUIDText, format_time
 from shared.inbox import load_event
 from shared.long_list import LongList
 from shared.origins import Origin
@@ -83,8 +83,8 @@ class ListSchema(StrictSchema):
 class NearSchema(StrictSchema):
     """Arguments of `near`; `radius` in metres."""
 
-    lat = Number(required=True, minimum=-90, maximum=90)
-    lon = Number(required=True, minimum=-180, maximum=180)
+    lat = Degrees(required=True, minimum=-90, maximum=90)
+    lon = Degrees(required=True, minimum=-180, maximum=180)
     radius = Number(minimum=0, maximum=50_000, load_default=1000.0)
     status = fields.String(validate=validate.OneOf(STATUSES), load_default=Status.AVAILABLE.value)
     limit = fields.Integer(strict=True, load_default=DEFAULT_LIMIT, validate=validate.Range(1, MAX_LIMIT))

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document, made of the routes as they are declared and the schemas that validate."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -37,6 +38,10 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Allow": {"description": "The methods that this resource knows.", "schema": {"type": "string"}},
 }
 METHODS = ("GET", "POST", "PATCH", "DELETE")
+# Between resources; from a new resource to its own routes they follow from the paths.
+LINKS: dict[str, dict[str, Any]] = {
+    "list_bikes": {"start_trip": {"requestBody": {"bike_id": "$response.body#/items/0/id"}}},
+}
 RETRYABLE = (409, 429, 503)
 REQUEST_ID_PARAMETER = {
     "name": "X-Request-ID",
@@ -77,9 +82,28 @@ def document_of(service: type) -> dict[str, Any]:
     spec.components.parameter("RequestId", "header", REQUEST_ID_PARAMETER)
     for name, header in HEADERS.items():
         spec.components.header(name, header)
-    for operation_id, route in routes_of(service):
-        spec.path(path=route.path, operations={route.method.lower(): _operation(operation_id, route)})
+    routes = routes_of(service)
+    for operation_id, route in routes:
+        operation = _operation(operation_id, route)
+        links = _links(operation_id, route, routes)
+        if links:
+            operation["responses"][str(route.status)]["links"] = links
+        spec.path(path=route.path, operations={route.method.lower(): operation})
     return spec.to_dict()
+
+
+def _links(operation_id: str, route: Route, routes: list[tuple[str, Route]]) -> dict[str, Any]:
+    """What the answer leads on to: a new resource to each route under its own address."""
+    links: dict[str, Any] = {
+        target: {"operationId": target, **link} for target, link in LINKS.get(operation_id, {}).items()
+    }
+    if "Location" in route.response_headers:
+        own = re.compile(re.escape(route.path) + r"/{(\w+)}(/\w+)?")
+        for target, other in routes:
+            match = own.fullmatch(other.path)
+            if match:
+                links[target] = {"operationId": target, "parameters": {match[1]: "$response.body#/id"}}
+    return links
 
 
 def _name_of(schema: Any) -> str:

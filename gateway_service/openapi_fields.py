@@ -30,8 +30,13 @@ POINT: dict[str, Any] = {
     "example": {"type": "Point", "coordinates": [-0.1276, 51.5072]},
 }
 TIME = {"type": "string", "format": "date-time", "example": "2026-05-01T12:00:00Z"}
+# As `Text` and `Subject` judge: no control characters and not only blanks; nothing that cannot be stored.
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+SUBJECT_PATTERN = r"^[^\x00]+$"
+DECIMAL = r"-?[0-9]{1,20}(\.[0-9]{1,30})?([eE][+\-]?[0-9]{1,3})?"
 BOX = {
     "type": "string",
+    "pattern": f"^{DECIMAL}(,{DECIMAL}){{3}}$",
     "description": "minlon,minlat,maxlon,maxlat; minlon above maxlon spans the 180° meridian.",
     "example": "-0.2,51.4,0.1,51.6",
 }
@@ -55,9 +60,9 @@ def _schema_of(field: fields.Field[Any]) -> dict[str, Any]:
         case UTCDateTime():
             return dict(TIME)
         case Subject():
-            return {"type": "string", "minLength": 1, "maxLength": 255}
+            return {"type": "string", "minLength": 1, "maxLength": 255, "pattern": SUBJECT_PATTERN}
         case Text():
-            return {"type": "string", "minLength": 1, "maxLength": field.maximum}
+            return {"type": "string", "minLength": 1, "maxLength": field.maximum, "pattern": TEXT_PATTERN}
         case BoundingBox():
             return dict(BOX)
         case WholeNumber():

@@ -10,7 +10,7 @@ from shared.config import ConfigurationError
 from shared.http_policy import Cors, HttpPolicy
 from shared.jwks import KeySet
 from shared.jwt import Verifier
-from shared.rate_limit import RateLimit, TrustedProxies
+from shared.rate_limit import THIS_PROCESS, RateLimit, TrustedProxies, UnusableStorage
 
 DEFAULT_ADDRESS = "127.0.0.1:8000"
 # As many as the server takes connections, so that a slow service cannot take the worker that `/ping` needs.
@@ -109,7 +109,11 @@ def _rate_limit(environ: Mapping[str, str]) -> RateLimit | None:
     if not text:
         return None
     try:
-        return RateLimit(text)
+        return RateLimit(text, config.text(environ, "RATE_LIMIT_STORAGE", THIS_PROCESS))
+    except UnusableStorage as error:
+        raise ConfigurationError(
+            f"RATE_LIMIT_STORAGE must be memory:// or a store such as redis://host:6379/0: {error}."
+        ) from None
     except ValueError:
         raise ConfigurationError(f"RATE_LIMIT must be a number per time, such as 100/minute, not {text!r}.") from None
 

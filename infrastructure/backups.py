@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from infrastructure import postgres_programs as programs
+from infrastructure.local import files
 from infrastructure.local.errors import LocalError
 from infrastructure.local.layout import ROOT, Layout
 from infrastructure.postgres_programs import Target
 from infrastructure.selection import WITH_DATABASE, short
 
 FOLDER = ROOT / ".local" / "backups"
-# Tables, functions and types of ours: all that no extension brings, in any schema that is not the server's own.
+# No tables, sequences and views of ours: all that no extension brings, in any schema that is not the server's own.
 IS_EMPTY = """
     SELECT NOT EXISTS (
         SELECT FROM pg_class WHERE relnamespace IN (
@@ -31,7 +32,7 @@ def backup(target: Target, service: str, folder: Path, now: datetime) -> Path:
     It is of one moment, that of its beginning; nobody waits for it. Raises LocalError, and leaves no file.
     """
     programs.check_version("pg_dump", programs.server_version(target))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.private_folder(folder)
     final = folder / f"{service}-{now:%Y%m%dT%H%M%SZ}.dump"
     if final.exists():
         raise LocalError(f"{final} is there already.")
@@ -89,7 +90,7 @@ def _restore(environ: Mapping[str, str]) -> int:
 
 def _psql(environ: Mapping[str, str]) -> int:
     if environ.get("SERVICE") == "admin":
-        url = Layout().read_environment().get("ADMIN_DATABASE_URL")
+        url = Layout.of(environ).read_environment().get("ADMIN_DATABASE_URL")
         if not url:
             raise LocalError("There is no private PostgreSQL running: make up starts one.")
         target = _renamed(Target.of(url, "ADMIN_DATABASE_URL"), environ)
@@ -113,7 +114,7 @@ def _target(service: str, environ: Mapping[str, str]) -> Target:
     for name, url in (
         ("DATABASE_URL", environ.get("DATABASE_URL")),
         (own, environ.get(own)),
-        (own, Layout().read_environment().get(own)),
+        (own, Layout.of(environ).read_environment().get(own)),
     ):
         if url:
             return _renamed(Target.of(url, name), environ)

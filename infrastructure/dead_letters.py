@@ -9,7 +9,7 @@ from shared.dead_letter_tool import main as tool
 
 def main(arguments: list[str]) -> int:
     """Command line; the exit code is the tool's."""
-    broker = os.environ.get("AMQP_URI") or Layout().read_environment().get("AMQP_URI")
+    broker = os.environ.get("AMQP_URI") or Layout.of(os.environ).read_environment().get("AMQP_URI")
     if not broker:
         print("error: no stack runs: start one with make up, or name a broker with AMQP_URI", file=sys.stderr)
         return 1

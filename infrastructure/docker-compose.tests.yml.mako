@@ -16,8 +16,9 @@ services:
     networks: [public, broker]
     secrets: [tests_stack.env]
     volumes: ["${root}:/checkout:ro"]
-    tmpfs: ['/tmp:mode=1777']
+    # over the secrets and the data of this checkout's stacks
+    tmpfs: ['/tmp:mode=1777', '/checkout/.local:mode=1777']
     mem_limit: 2g
 
 secrets:
-  tests_stack.env: {file: ${root}/.local/docker/secrets/tests_stack.env}
+  tests_stack.env: {file: ./secrets/tests_stack.env}

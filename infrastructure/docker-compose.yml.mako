@@ -5,7 +5,8 @@
 # Rendered from docker-compose.yml.mako by `python -m infrastructure.compose`; change that. For compose v2 and 1.29.
 #
 # Services: ${", ".join(f"{name}={number}" for name, number in selection.processes.items())}.
-# `make docker-run` makes the secrets that this file names, and starts it.
+# `make docker-run` makes the secrets that this file names, and starts it. By hand, a command needs the project's name:
+# docker compose -p bike-company -f <this file> ...
 
 x-logging: &logging
   driver: json-file
@@ -24,8 +25,8 @@ x-service: &service
   stop_grace_period: 15s
   tmpfs: ['/tmp:mode=1777']
   pids_limit: 200
-  # a start waits up to STARTUP_TIMEOUT for broker and database
-  healthcheck: {test: [CMD, python, -m, shared.healthcheck], interval: 5s, timeout: 3s, retries: 3, start_period: 120s}
+  # a start waits up to STARTUP_TIMEOUT for broker and database; the timeout covers the start of an interpreter
+  healthcheck: {test: [CMD, python, -m, shared.healthcheck], interval: 5s, timeout: 5s, retries: 3, start_period: 120s}
 
 services:
   rabbitmq:
@@ -43,18 +44,19 @@ services:
     secrets: [rabbitmq_definitions.json]
     volumes:
       - rabbitmq_data:/var/lib/rabbitmq
-      - ${root}/infrastructure/docker/rabbitmq.conf:/etc/rabbitmq/rabbitmq.conf:ro
-      - ${root}/infrastructure/docker/enabled_plugins:/etc/rabbitmq/enabled_plugins:ro
+      - ${paths.mounted}/docker/rabbitmq.conf:/etc/rabbitmq/rabbitmq.conf:ro
+      - ${paths.mounted}/docker/enabled_plugins:/etc/rabbitmq/enabled_plugins:ro
     tmpfs: ['/tmp:mode=1777', '/var/log/rabbitmq:mode=1777']
     mem_limit: 1g
     cpus: 1.0
     pids_limit: 500
     healthcheck:
-      # the whole way in: the listener, and the definitions have been loaded before it
-      test: [CMD-SHELL, rabbitmq-diagnostics -q check_running && rabbitmq-diagnostics -q check_port_connectivity]
-      interval: 10s
-      timeout: 10s
-      retries: 6
+      # the whole way in: the listener, and the definitions have been loaded before it. Each check starts an Erlang VM
+      # within the broker's own limits, so it is no more than this one, and seldom
+      test: [CMD, rabbitmq-diagnostics, -q, check_port_connectivity]
+      interval: 30s
+      timeout: 20s
+      retries: 3
       start_period: 60s
 
 % for name in selection.databases:
@@ -78,7 +80,7 @@ services:
     secrets: [${database}_postgres_password, ${database}_database_password]
     volumes:
       - ${database}_data:/var/lib/postgresql/data
-      - ${root}/infrastructure/docker/make-service-database.sh:/docker-entrypoint-initdb.d/10-service.sh:ro
+      - ${paths.mounted}/docker/make-service-database.sh:/docker-entrypoint-initdb.d/10-service.sh:ro
     tmpfs: ['/tmp:mode=1777', '/var/run/postgresql:mode=1777']
     mem_limit: 768m
     cpus: 1.0
@@ -146,6 +148,10 @@ services:
       AMQP_URI_FILE: /run/secrets/${name}_amqp_uri
       JWT_SECRET_FILE: /run/secrets/jwt_secret
       GATEWAY_ADDRESS: 0.0.0.0:8000
+% if processes > 1:
+      SERVICES: gateway
+      PROCESSES: gateway=${processes}
+% endif
       METRICS_ADDRESS: 0.0.0.0:9464
       STARTUP_TIMEOUT: <%text>${STARTUP_TIMEOUT:-120}</%text>
       LOG_LEVEL: <%text>${LOG_LEVEL:-INFO}</%text>
@@ -157,8 +163,8 @@ services:
     secrets: [${name}_amqp_uri, jwt_secret]
 % if processes > 1:
     # several processes behind one listening socket, which supervisord opens and hands to each
-    command: [supervisord, -c, /etc/supervisord.conf]
-    volumes: [./supervisord.gateway.conf:/etc/supervisord.conf:ro]
+    command: [sh, infrastructure/docker/run-programs.sh]
+    healthcheck: {test: [CMD, python, -m, infrastructure.programs_health], interval: 5s, timeout: 5s, retries: 3, start_period: 120s}
 % endif
     mem_limit: ${384 * processes}m
     cpus: ${float(processes)}
@@ -167,7 +173,8 @@ services:
 % endfor
   prometheus:
     <<: *hardened
-    profiles: [observability]
+    # by itself where there is no Grafana
+    profiles: [observability, prometheus]
     image: <%text>${PROMETHEUS_IMAGE:-prom/prometheus:v3.5.0}</%text>
     command: [--config.file=/etc/prometheus/prometheus.yml, --storage.tsdb.path=/prometheus, --storage.tsdb.retention.time=15d]
     restart: unless-stopped
@@ -175,12 +182,13 @@ services:
     ports: ["127.0.0.1:<%text>${PROMETHEUS_PORT:-9090}</%text>:9090"]
     volumes:
       - prometheus_data:/prometheus
-      - ${root}/infrastructure/observability:/etc/prometheus:ro
+      - ${paths.mounted}/observability:/etc/prometheus:ro
+      - ${paths.mounted}/observability/targets:/etc/prometheus_targets:ro
     tmpfs: ['/tmp:mode=1777']
     mem_limit: 1g
     cpus: 1.0
     pids_limit: 200
-    healthcheck: {test: [CMD, promtool, check, healthy], interval: 10s, timeout: 5s, retries: 6, start_period: 30s}
+    healthcheck: {test: [CMD, promtool, query, instant, "http://127.0.0.1:9090", "1"], interval: 10s, timeout: 5s, retries: 6, start_period: 30s}
 
   grafana:
     <<: *hardened
@@ -196,8 +204,8 @@ services:
     secrets: [grafana_password]
     volumes:
       - grafana_data:/var/lib/grafana
-      - ${root}/infrastructure/observability/grafana/provisioning:/etc/grafana/provisioning:ro
-      - ${root}/infrastructure/observability/grafana/dashboards:/etc/grafana/dashboards:ro
+      - ${paths.mounted}/observability/grafana/provisioning:/etc/grafana/provisioning:ro
+      - ${paths.mounted}/observability/grafana/dashboards:/etc/grafana/dashboards:ro
     tmpfs: ['/tmp:mode=1777']
     mem_limit: 512m
     cpus: 1.0
@@ -231,5 +239,5 @@ volumes:
 
 secrets:
 % for secret in secrets:
-  ${secret}: {file: ${root}/.local/docker/secrets/${secret}}
+  ${secret}: {file: ${paths.secrets}/${secret}}
 % endfor

@@ -59,6 +59,13 @@ def numbered(environ: Mapping[str, str]) -> frozenset[str]:
     return frozenset(_known(word.partition("=")[0], "PROCESSES") for word in _words(environ.get("PROCESSES", "")))
 
 
+def wanted(running: Selection, environ: Mapping[str, str]) -> Selection:
+    """What runs and what is chosen; a service that runs keeps its number of processes unless PROCESSES names it."""
+    chosen, given = read(environ), numbered(environ)
+    named = given | (set(chosen.services) - set(running.services))
+    return running.including(Selection({name: chosen.processes[name] for name in chosen.services if name in named}))
+
+
 def short(service: str) -> str:
     """The service's name as SERVICES takes it: `bike`."""
     return service.removesuffix(SUFFIX)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-STACK_ENV = Path(".local/stack.env")
-# Of the stack in containers, where no other runs.
-DOCKER_STACK_ENV = Path(".local/docker/stack.env")
+from infrastructure.compose import project
+
+LOCAL = Path(".local")
+STACK_ENV = LOCAL / "stack.env"
 SECRET_BYTES = 32
 
 
@@ -51,7 +52,9 @@ def written_by_a_stack(environ: Mapping[str, str]) -> Path:
     """The file that says where the running stack is."""
     if environ.get("STACK_ENV"):
         return Path(environ["STACK_ENV"])
-    return DOCKER_STACK_ENV if DOCKER_STACK_ENV.exists() and not STACK_ENV.exists() else STACK_ENV
+    # the stack in containers, where no other runs
+    containers = project.stack_env(LOCAL, environ)
+    return containers if containers.exists() and not STACK_ENV.exists() else STACK_ENV
 
 
 def parse(text: str) -> dict[str, str]:

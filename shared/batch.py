@@ -25,6 +25,7 @@ from shared.amqp import BROKER_ERRORS, HEARTBEAT, connection
 from shared.arrivals import Arrivals
 from shared.consumers import MAX_BACKOFF, raw_body, settle
 from shared.errors import Unavailable
+from shared.log import told
 from shared.metrics import OK
 from shared.outage import is_outage
 from shared.publisher import SharedPublisher
@@ -224,7 +225,7 @@ class BatchConsumer(Entrypoint):
                 extra={
                     "queue": self.queue.name,
                     "messages": len(deliveries),
-                    "reason": repr(error),
+                    "reason": told(error),
                     "request_ids": request_ids(deliveries),
                 },
             )
@@ -241,7 +242,7 @@ class BatchConsumer(Entrypoint):
                 raise
             extra = {"queue": self.queue.name, "request_ids": request_ids([delivery])}
             log.exception("a message cannot be handled", extra=extra)
-            return [DeadLetter(delivery, delivery.body, "handler_failed", repr(error))]
+            return [DeadLetter(delivery, delivery.body, "handler_failed", told(error))]
 
     def _call_through_outages(self, deliveries: list[Delivery]) -> list[DeadLetter]:
         pause = 0.2

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from shared.fields import NEGLIGIBLE
+
 # A time with another offset or with more digits, and a UUID in another form, are left to the schema.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII).fullmatch
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
@@ -125,6 +127,8 @@ def read(body: bytes, maximum: int, bike_id: str | None = None) -> list[Position
         except ValueError:  # such as the 30th of February
             return None
         longitude, latitude = each.location.coordinates
+        if 0 < abs(longitude) < NEGLIGIBLE or 0 < abs(latitude) < NEGLIGIBLE:
+            return None
         battery, speed, accuracy = each.battery_percent, each.speed_mps, each.accuracy_m
         positions.append(
             Position(

@@ -1,5 +1,7 @@
 """The database of a service: nameko-sqlalchemy's `Database` with limits on everything that could wait for ever."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import eventlet
@@ -9,18 +11,19 @@ from nameko_sqlalchemy import Database as NamekoDatabase
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Engine
 
-from shared import pool_metrics, sql_traces
+from shared import pool_metrics, pool_sizes, sql_traces
 from shared.green_postgres import LimitedConnection
 
 DB_URIS = "DB_URIS"
 CONNECT_TIMEOUT_S = 3
+# A pooled connection that does not answer `SELECT 1` within it has lost its other end.
+PING_TIMEOUT_S = 3
 
 
 def engine_options(application_name: str) -> dict[str, Any]:
     """Options of `sqlalchemy.create_engine`; all times in milliseconds on the server, seconds here."""
     return {
-        "pool_size": 20,
-        "max_overflow": 10,
+        **pool_sizes.REQUESTS,
         "pool_timeout": 5,
         "pool_recycle": 1800,
         # A connection that died in the pool is replaced before it costs a rider a 503.
@@ -41,16 +44,26 @@ def engine_options(application_name: str) -> dict[str, Any]:
     }
 
 
-def make_engine(url: str, application_name: str) -> Engine:
-    """An engine for `url` with this system's limits."""
-    engine = create_engine(url, **engine_options(application_name))
-    limit_connecting(engine)
+def make_engine(url: str, application_name: str, **options: Any) -> Engine:
+    """An engine for `url` with this system's limits; `options` of `sqlalchemy.create_engine` in place of them."""
+    engine = create_engine(url, **{**engine_options(application_name), **options})
+    limit_waiting(engine)
     return engine
 
 
-def limit_connecting(engine: Engine) -> None:
-    """Give a new connection CONNECT_TIMEOUT_S seconds; libpq's own limit does not hold where psycopg2 is green."""
+def limit_waiting(engine: Engine) -> None:
+    """Limits for a new connection and for the ping of a pooled one; libpq's own do not hold where psycopg2 is green."""
     event.listen(engine, "do_connect", _connect)
+    dialect: Any = engine.dialect
+    dialect.do_ping = partial(_ping, dialect.do_ping)
+
+
+def _ping(ping: Callable[[Any], bool], dbapi_connection: Any) -> bool:
+    dbapi_connection.silence_limit_s = PING_TIMEOUT_S
+    try:
+        return ping(dbapi_connection)
+    finally:
+        del dbapi_connection.silence_limit_s  # back to its class's
 
 
 def _connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
@@ -59,7 +72,7 @@ def _connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
 
 
 class SideEngine(SharedExtension):
-    """A connection beside the pool, for health checks and figures.
+    """A few connections beside the pool, for health checks and figures.
 
     An exhausted pool must not look like a database that is away, and must not hide its own figures.
     """
@@ -69,11 +82,8 @@ class SideEngine(SharedExtension):
         self.engine: Engine | None = None
 
     def setup(self) -> None:
-        # One for the figures, one for a health check that comes meanwhile.
-        few = {"pool_size": 1, "max_overflow": 1, "pool_timeout": 2}
-        options = {**engine_options(self.container.service_name), **few}
-        self.engine = create_engine(next(iter(self.container.config[DB_URIS].values())), **options)
-        limit_connecting(self.engine)
+        url = next(iter(self.container.config[DB_URIS].values()))
+        self.engine = make_engine(url, self.container.service_name, **pool_sizes.SIDE, pool_timeout=2)
 
     def check(self) -> None:
         """Return once the database has answered; raises what SQLAlchemy raises."""
@@ -102,6 +112,6 @@ class Database(NamekoDatabase):
     def setup(self) -> None:
         self.engine_options = engine_options(self.container.service_name)
         super().setup()
-        limit_connecting(self.engine)
+        limit_waiting(self.engine)
         pool_metrics.watch(self.engine, "requests")
         sql_traces.observe(self.engine)

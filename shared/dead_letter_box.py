@@ -20,7 +20,7 @@ from shared.amqp import connection
 from shared.errors import NotFound
 from shared.letters import Letter
 
-# What a reader holds, at most and always. The broker sends all of it at once, so its memory is the bound.
+# What a reader holds, at most and always. The broker sends all of it, as fast as it is read; here is one at a time.
 HELD = 10_000
 # After this long without another letter, somebody else holds the rest.
 QUIET_S = 2.0
@@ -35,16 +35,17 @@ class DeadLetterBox:
         self.removed = 0
         self._connection, self._channel = conn, channel
         self._tags: dict[int, int] = {}
+        self._arrived: deque[amqp.Message] = deque()
+        self._is_left = False
 
     def letters(self) -> Iterator[Letter]:
         """The letters that are there now, HELD of them at most, the oldest first; not those that come meanwhile."""
-        arrived: deque[amqp.Message] = deque()
         self._channel.basic_qos(0, HELD, False)
-        self._channel.basic_consume(self.queue, callback=arrived.append)
+        self._channel.basic_consume(self.queue, callback=self._take)
         for position in range(1, min(self.count, HELD) + 1):
-            if not arrived and not self._wait(arrived):
+            if not self._arrived and not self._wait():
                 return
-            message = arrived.popleft()
+            message = self._arrived.popleft()
             self._tags[position] = message.delivery_tag
             yield Letter.of(message, position)
 
@@ -53,15 +54,24 @@ class DeadLetterBox:
         self._channel.basic_ack(self._tags.pop(letter.position))
         self.removed += 1
 
-    def _wait(self, arrived: deque[amqp.Message]) -> bool:
+    def leave(self) -> None:
+        """What still arrives is not kept: before its next answer the broker sends all that it had begun to send."""
+        self._is_left = True
+        self._arrived.clear()
+
+    def _take(self, message: amqp.Message) -> None:
+        if not self._is_left:
+            self._arrived.append(message)
+
+    def _wait(self) -> bool:
         self._connection.heartbeat_check()
         until = time.monotonic() + QUIET_S
-        while not arrived and time.monotonic() < until:
+        while not self._arrived and time.monotonic() < until:
             try:
                 self._connection.drain_events(timeout=0.5)
             except TimeoutError:
                 self._connection.heartbeat_check()
-        return bool(arrived)
+        return bool(self._arrived)
 
 
 @contextmanager
@@ -83,6 +93,7 @@ def opened(uri: str, queue: str) -> Iterator[DeadLetterBox]:
         try:
             yield box
         finally:
+            box.leave()
             # An answer on the same channel: the acknowledgements before it have arrived.
             channel.queue_declare(queue, passive=True)
             channel.close()

@@ -30,7 +30,7 @@ from shared import origins
 from shared.batch import SUSPICIOUS_DELIVERIES
 from shared.consumers import Gathering, settle
 from shared.events import EventHandler
-from shared.log import REQUEST_ID
+from shared.log import REQUEST_ID, told
 from shared.metrics import OK
 from shared.origins import Origin
 
@@ -178,7 +178,7 @@ class EventHandlerMany(EventHandler, Gathering):
             extra={
                 "queue": self.queue.name,
                 "events": len(batch),
-                "reason": repr(error),
+                "reason": told(error),
                 "request_ids": sorted({each.event.request_id or "" for each in batch}),
             },
         )

@@ -22,6 +22,7 @@ from shared.amqp import connection
 from shared.consumers import QueueConsumer, raw_body
 from shared.dead_letters import ATTEMPT, ORIGIN
 from shared.errors import Invalid, Unavailable
+from shared.log import told
 from shared.outage import is_outage
 from shared.publisher import SharedPublisher
 from shared.queue_watch import QueueWatch
@@ -77,7 +78,7 @@ class EventHandler(NamekoEventHandler):
     def handle_undecodable(self, message: Message, error: Exception) -> None:
         began = time.monotonic()
         self.count(
-            began, self._settle_by(message, metrics.DEAD, partial(self._bury, message, "unreadable", repr(error)))
+            began, self._settle_by(message, metrics.DEAD, partial(self._bury, message, "unreadable", told(error)))
         )
 
     def handle_message(self, body: Any, message: Message) -> None:
@@ -118,7 +119,7 @@ class EventHandler(NamekoEventHandler):
         elif attempt < len(DELAYS_S):
             outcome, then = metrics.RETRIED, partial(self._put_off, message, DELAYS_S[attempt], attempt + 1)
         else:
-            outcome, then = metrics.DEAD, partial(self._bury, message, "handler_failed", repr(error))
+            outcome, then = metrics.DEAD, partial(self._bury, message, "handler_failed", told(error))
         return self._settle_by(message, outcome, then)
 
     def _settle_by(self, message: Message, outcome: str, publish: Any) -> str:

@@ -20,6 +20,9 @@ RFC3339 = re.compile(
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
+# An angle smaller than this is none; PostgreSQL refuses to reckon with what is next to nothing (underflow).
+NEGLIGIBLE = 1e-100
+
 Point = tuple[float, float]
 """(longitude, latitude) in degrees, as GeoJSON orders them (RFC 7946, section 3.1.1)."""
 
@@ -117,6 +120,17 @@ class Number(fields.Field[float]):
         return number
 
 
+class Degrees(Number):
+    """A number of degrees to reckon with."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> float:
+        return _settled(super()._deserialize(value, attr, data, **kwargs))
+
+
+def _settled(degrees: float) -> float:
+    return degrees if abs(degrees) >= NEGLIGIBLE else 0.0
+
+
 class Text(fields.Field[str]):
     """Text of `minimum` to `maximum` characters without control characters; not only blanks."""
 
@@ -177,7 +191,7 @@ class GeoPoint(fields.Field[Point]):
         if errors:
             raise ValidationError(errors)
         longitude, latitude = value["coordinates"]
-        return float(longitude), float(latitude)
+        return _settled(float(longitude)), _settled(float(latitude))
 
 
 GEOJSON_MEMBERS = frozenset({"type", "coordinates"})

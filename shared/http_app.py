@@ -24,6 +24,12 @@ from shared.problems import Problem, problem_of, response_of
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("http.access")
 
+# For whatever a browser might make of an answer that is data; a page that needs more says so itself.
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 # More than this of a body that nobody read is not worth a connection.
 MAX_DISCARD = 1 << 16
 
@@ -51,10 +57,14 @@ class HttpApp:
     def __init__(self, server: Any) -> None:
         self.server = server
         rules = []
+        # The methods of each address that has no parameter, which is so no resource of a route that has one.
+        self._literal: dict[str, set[str]] = {}
         for entrypoint in server._providers:
             rule = entrypoint.route.rule()
             rule.endpoint = entrypoint
             rules.append(rule)
+            if not entrypoint.route.parameters:
+                self._literal.setdefault(entrypoint.route.path, set()).update(rule.methods)
         self._table = RouteTable(server._providers)
         # An address that is not spelled as declared is unknown, not redirected.
         self._in_progress = 0
@@ -91,18 +101,23 @@ class HttpApp:
     def _respond(self, exchange: Exchange) -> Response:
         cors, headers = self.server.policy.cors, exchange.headers
         if cors.is_preflight(exchange.method, headers):
-            methods = self._adapter.allowed_methods(_decoded(exchange.path))
+            methods = self._methods_of(_decoded(exchange.path))
             if methods:
-                return Response(status=204, headers=cors.preflight_headers(sorted(methods)))
+                return Response(status=204, headers=cors.preflight_headers(methods))
         if "%2f" in exchange.environ.get("RAW_PATH_INFO", "").lower():
             # A slash in an identifier is no step of a path, whatever a proxy before us made of it.
             raise Problem(404, "There is nothing at this address.")
         path = _decoded(exchange.path)
+        if exchange.method not in self._literal.get(path, {exchange.method}):
+            raise MethodNotAllowed(self._methods_of(path))
         found = self._table.find(exchange.method, path) or self._adapter.match(path, exchange.method)
         entrypoint, path_values = found
         exchange.route = entrypoint.route
         response: Response = entrypoint.handle(exchange, path_values)
         return response
+
+    def _methods_of(self, path: str) -> list[str]:
+        return sorted(self._literal.get(path) or self._adapter.allowed_methods(path))
 
     def _response_of(self, error: Exception, exchange: Exchange) -> Response:
         problem = problem_of(error)
@@ -115,7 +130,8 @@ class HttpApp:
     def _finish(self, exchange: Exchange, response: Response) -> None:
         headers, route, identity = response.headers, exchange.route, exchange.identity
         headers["X-Request-ID"] = exchange.request_id
-        headers["X-Content-Type-Options"] = "nosniff"
+        for name, value in SECURITY_HEADERS.items():
+            headers.setdefault(name, value)
         if response.status_code >= 400 or (route is not None and route.is_versioned):
             headers["Cache-Control"] = "no-store"
         if exchange.environ:

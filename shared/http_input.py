@@ -1,19 +1,22 @@
 """Request bodies: read within a limit of size and time, chunked ones by a strict reader."""
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import eventlet
 from eventlet.wsgi import ChunkReadError, Input
 
+from shared.http_connections import Connection
 from shared.problems import Problem
 
 PIECE = 1 << 16
 BODY_TIMEOUT_S = 60
 MAX_CHUNK_LINE = 1024
 MAX_TRAILERS = 32
-CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
+TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
 
 
 class StrictInput(Input):
@@ -23,6 +26,17 @@ class StrictInput(Input):
     chunk_length: int
     position: int
     content_length: int
+    client: Connection
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._begun = time.monotonic()
+
+    def read(self, length: int | None = None) -> bytes:
+        # However little at a time: what counts is when the body should have begun to come.
+        with self.client.awaiting(self._begun):
+            data: bytes = super().read(length)
+        return data
 
     @property
     def is_consumed(self) -> bool:
@@ -67,17 +81,22 @@ class StrictInput(Input):
 
     def _begin_chunk(self, rfile: Any) -> None:
         line = rfile.readline(MAX_CHUNK_LINE)
-        size = line.split(b";", 1)[0].strip()
-        if not line.endswith(b"\r\n") or not CHUNK_SIZE.fullmatch(size):
+        match = CHUNK_LINE.fullmatch(line)
+        if match is None:
             raise ChunkReadError("no chunk size")
-        self.chunk_length, self.position = int(size, 16), 0
-        if self.chunk_length == 0:
+        size = int(match[1], 16)
+        if size == 0:
+            # Before it counts as read to the end: what follows a malformed trailer is no request.
             self._discard_trailers(rfile)
+        self.chunk_length, self.position = size, 0
 
     def _discard_trailers(self, rfile: Any) -> None:
         for _ in range(MAX_TRAILERS):
-            if rfile.readline(MAX_CHUNK_LINE) in (b"\r\n", b""):
+            line = rfile.readline(MAX_CHUNK_LINE)
+            if line in (b"\r\n", b""):
                 return
+            if not TRAILER.fullmatch(line):
+                raise ChunkReadError("a malformed trailer")
         raise ChunkReadError("too many trailers")
 
 

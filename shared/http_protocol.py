@@ -11,6 +11,7 @@ from typing import Any
 import eventlet
 from eventlet.wsgi import STATE_CLOSE, STATE_REQUEST, HttpProtocol
 
+from shared.http_connections import Connection
 from shared.http_input import StrictInput
 from shared.problems import Problem
 
@@ -22,8 +23,8 @@ LINGER_S = 5
 LINGER_BYTES = 64 << 20
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e]+) HTTP/(\d)\.(\d)\r?\n")
-FIELD = re.compile(rb"(" + TOKEN + rb"):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\r?\n")
+REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e]+) HTTP/(\d)\.(\d)\r\n")
+FIELD = re.compile(rb"(" + TOKEN + rb"):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\r\n")
 ABSOLUTE_TARGET = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 # A second one of these would be read by one party and not by another.
 ONCE = frozenset({"host", "content-length", "content-type", "transfer-encoding", "authorization", "idempotency-key"})
@@ -56,7 +57,7 @@ class StrictProtocol(HttpProtocol):
     """One connection; the server is told of it by `conn_state`, the application by `environ["http.connection"]`."""
 
     server: Any
-    conn_state: list[Any]
+    conn_state: Connection
     headers: Any
     environ: dict[str, Any]
     request_version = "HTTP/1.1"
@@ -71,7 +72,10 @@ class StrictProtocol(HttpProtocol):
         if self.conn_state[2] != STATE_CLOSE:
             self.conn_state[2] = STATE_REQUEST
         try:
-            with eventlet.Timeout(HEAD_TIMEOUT_S, TimeoutError("the head took too long")):
+            with (
+                eventlet.Timeout(HEAD_TIMEOUT_S, TimeoutError("the head took too long")),
+                self.conn_state.awaiting(),
+            ):
                 arrived = self.parse_request()
         except TimeoutError:
             self._refuse(Problem(408, "The request did not arrive in time."))
@@ -101,7 +105,7 @@ class StrictProtocol(HttpProtocol):
         """Read a request's head; False when the client left before its end. Raises Problem."""
         self.close_connection = True
         line = self.rfile.readline(MAX_LINE + 1)
-        if line in (b"\r\n", b"\n"):
+        if line == b"\r\n":
             line = self.rfile.readline(MAX_LINE + 1)
         if len(line) > MAX_LINE:
             raise Problem(414, f"The request line is longer than {MAX_LINE} bytes.")
@@ -113,7 +117,7 @@ class StrictProtocol(HttpProtocol):
         while True:
             line = self.rfile.readline(MAX_LINE + 1)
             size += len(line)
-            if line in (b"\r\n", b"\n"):
+            if line == b"\r\n":
                 break
             if len(line) > MAX_LINE or size > MAX_HEAD or len(self.headers._headers) >= MAX_FIELDS:
                 raise Problem(431, "The request's headers are too large.")
@@ -157,6 +161,7 @@ class StrictProtocol(HttpProtocol):
         env["wsgi.input"] = env["eventlet.input"] = StrictInput(
             self.rfile, stock.content_length, self.connection, stock.wfile, stock.wfile_line, stock.chunked_input
         )
+        env["wsgi.input"].client = self.conn_state
         env["http.connection"] = self
         return env
 
@@ -178,7 +183,7 @@ class StrictProtocol(HttpProtocol):
         """Let the client send on for a moment: closing at once would reset it before it has read the answer."""
         self.wfile.flush()
         self.connection.shutdown(1)
-        with eventlet.Timeout(LINGER_S, False):
+        with eventlet.Timeout(LINGER_S, False), self.conn_state.awaiting():
             read = 0
             while read < LINGER_BYTES and (data := self.connection.recv(1 << 16)):
                 read += len(data)

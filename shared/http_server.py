@@ -6,27 +6,25 @@ the container waits for its workers, and dies of a client's reset connection.
 
 import errno
 import logging
-import resource
 import sys
-import time
 from functools import partial
 from typing import Any
 
 import eventlet
-from eventlet import greenio, wsgi
+from eventlet import wsgi
 from eventlet.event import Event
+from eventlet.hubs import trampoline
 from nameko.constants import WEB_SERVER_CONFIG_KEY
 from nameko.web.server import WebServer, parse_address
 
 from shared.http_app import HttpApp
+from shared.http_connections import Connection, Connections
 from shared.http_policy import HttpPolicy
 from shared.http_protocol import StrictProtocol
-from shared.listening import adopt, has_input, listen
+from shared.listening import adopt, listen
 
 log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 1000
-SPARE_FILES = 64
 SOCKET_TIMEOUT_S = 30
 KEEP_ALIVE_S = 75
 DRAIN_S = 7
@@ -62,8 +60,7 @@ class HttpServer(WebServer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._connections: dict[int, list[Any]] = {}
-        self._room = eventlet.Semaphore(1)
+        self._connections = Connections()
         self._drained: Event | None = None
         self.policy = HttpPolicy()
 
@@ -77,8 +74,6 @@ class HttpServer(WebServer):
 
     def setup(self) -> None:
         self.policy = self.container.config.get("HTTP_POLICY") or self.policy
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._room = eventlet.Semaphore(max(min(MAX_CONNECTIONS, files - SPARE_FILES), 1))
 
     def start(self) -> None:
         if self._starting:
@@ -106,44 +101,35 @@ class HttpServer(WebServer):
     def run(self) -> None:
         """Accept connections, no more at once than there is room for."""
         while True:
-            if self._room.locked():
-                self._close_an_idle()
-            self._room.acquire()
+            # Nobody has to make way before there is somebody to make way for.
+            trampoline(self._sock, read=True)
+            self._connections.wait_for_room()
             try:
                 sock, address = self._sock.accept()
             except OSError as error:
-                self._room.release()
+                self._connections.room.release()
                 if error.errno in EXHAUSTED:
                     log.warning("no connection can be accepted", extra={"reason": str(error)})
-                    self._close_an_idle()
+                    self._connections.close_one()
                     eventlet.sleep(0.1)
                 elif error.errno not in ABORTED:
                     raise
                 continue
             sock.settimeout(SOCKET_TIMEOUT_S)
-            state = [address, sock, wsgi.STATE_IDLE, time.monotonic()]
-            self._connections[id(state)] = state
-            self.container.spawn_managed_thread(partial(self._serve, state), identifier="http_connection")
+            connection = self._connections.add(address, sock)
+            self.container.spawn_managed_thread(partial(self._serve, connection), identifier="http_connection")
 
-    def _serve(self, state: list[Any]) -> None:
+    def _serve(self, connection: Connection) -> None:
         try:
-            self._serv.process_request(state)
+            self._serv.process_request(connection)
         except OSError as error:
             log.debug("connection lost", extra={"reason": repr(error)})
         except Exception:
             # An exception that leaves a managed thread ends the container.
             log.exception("a connection failed")
         finally:
-            state[1].close()
-            self._connections.pop(id(state), None)
-            self._room.release()
-
-    def _close_an_idle(self) -> None:
-        for state in self._connections.values():
-            if state[2] == wsgi.STATE_IDLE and not has_input(state[1]):
-                state[2] = wsgi.STATE_CLOSE
-                greenio.shutdown_safe(state[1])
-                return
+            connection[1].close()
+            self._connections.remove(connection)
 
     def drain(self) -> None:
         """Accept no more, close what is idle, and return once what runs is answered, in 7 s at most.
@@ -160,11 +146,7 @@ class HttpServer(WebServer):
             self._sock.close()
         with eventlet.Timeout(DRAIN_S, False):
             while self._connections:
-                fresh_since = time.monotonic() - FRESH_S
-                for state in list(self._connections.values()):
-                    if state[2] == wsgi.STATE_IDLE and state[3] < fresh_since and not has_input(state[1]):
-                        state[2] = wsgi.STATE_CLOSE
-                        greenio.shutdown_safe(state[1])
+                self._connections.close_idle(FRESH_S)
                 eventlet.sleep(0.02)
         if self._connections:
             log.warning("requests were still running", extra={"connections": len(self._connections)})

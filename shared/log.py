@@ -40,6 +40,24 @@ def set_call_chain(call_id_stack: list[str] | None) -> None:
     _call_chain.set(call_id_stack)
 
 
+def told(error: BaseException) -> str:
+    """What a log may say of `error`: its class, and the first line of its message without the data behind it.
+
+    The `repr` of a decoding error holds the whole message, and further lines of a database's hold rows.
+    """
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
+class _Formatter(JsonFormatter):
+    """JSON, without the lines in which PostgreSQL quotes the row that it refuses."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        text = super().formatException(ei)
+        shown = text if isinstance(text, list) else str(text).split("\n")
+        return "\n".join(line for line in shown if not line.startswith("DETAIL:"))
+
+
 class _RequestId(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not hasattr(record, "request_id"):
@@ -63,7 +81,7 @@ def configure(service: str, level: str = "INFO", process: int | None = None) -> 
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(_RequestId())
     handler.setFormatter(
-        JsonFormatter(
+        _Formatter(
             "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
             static_fields={"service": service} if process is None else {"service": service, "process": process},

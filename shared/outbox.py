@@ -35,7 +35,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from shared import pool_metrics, tracing
+from shared import pool_metrics, pool_sizes, tracing
 from shared.amqp import connection
 from shared.arrays import unnested
 from shared.database import DB_URIS, SideEngine, make_engine
@@ -142,7 +142,8 @@ class OutboxRelay(DependencyProvider):
 
     def setup(self) -> None:
         name = self.container.service_name
-        self._engine = make_engine(self.container.config[DB_URIS][f"{name}:{self.declarative_base.__name__}"], name)
+        url = self.container.config[DB_URIS][f"{name}:{self.declarative_base.__name__}"]
+        self._engine = make_engine(url, name, **pool_sizes.OUTBOX)
         pool_metrics.watch(self._engine, "outbox")
         self._exchange = get_event_exchange(name, self.container.config)
         with connection(self.container.config["AMQP_URI"]) as conn, conn.channel() as channel:

@@ -1,7 +1,8 @@
 """Figures that somebody else must be asked for: measured when Prometheus asks, without ever making it wait for long.
 
 A probe asks the database or the broker at most every FRESH_S seconds, in a greenlet of its own. A scrape waits
-WAIT_S for all of them together; the figures of one that fails or is late are absent, and `bike_company_probe_up` is 0.
+WAIT_S for all of them together; of one that takes longer it gets the figures of the time before. Where the last
+measurement failed, or none has succeeded for SHOWN_S, the figures are absent, and `bike_company_probe_up` is 0.
 """
 
 import logging
@@ -19,6 +20,8 @@ from shared.metrics import NAMESPACE, REGISTRY
 log = logging.getLogger(__name__)
 
 FRESH_S = 4.0
+# Longer than Prometheus's usual intervals: what came too late for one scrape is there for the next.
+SHOWN_S = 60.0
 WAIT_S = 1.0
 # After this the one who is asked counts as away.
 LIMIT_S = 5.0
@@ -36,7 +39,13 @@ class Probe:
 
     @property
     def is_fresh(self) -> bool:
+        """Whether nobody needs to be asked again yet."""
         return time.monotonic() - self.measured_at < FRESH_S
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the figures are new enough to be shown."""
+        return time.monotonic() - self.measured_at < SHOWN_S
 
     def begin(self) -> None:
         """Measure, unless that is under way or not due yet."""
@@ -95,9 +104,9 @@ class Probes(Collector):
             f"{NAMESPACE}_probe_failures", "How often the figures could not be measured.", labels=["probe"]
         )
         for probe in probes:
-            up.add_metric([probe.name], float(probe.is_fresh))
+            up.add_metric([probe.name], float(probe.is_shown))
             failures.add_metric([probe.name], probe.failures)
-            if probe.is_fresh:
+            if probe.is_shown:
                 yield from probe.figures
         yield up
         yield failures

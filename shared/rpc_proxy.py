@@ -136,10 +136,12 @@ class RpcClient(DependencyProvider, HeaderEncoder):
         try:
             return self._read(reply)
         except ValueError:
-            raise Unavailable(f"{self.target_service} answered with what is no JSON.", {"retry_after": 2}) from None
+            raise Unavailable(f"{self.target_service} answered with no JSON object.", {"retry_after": 2}) from None
 
     def _read(self, reply: bytes) -> dict[str, Any]:
-        answer: dict[str, Any] = rpc_json.read(reply)
+        answer = rpc_json.read(reply)
+        if not isinstance(answer, dict):
+            raise ValueError("The reply is no object.")
         return answer
 
 

@@ -163,7 +163,7 @@ def _answer_for_status(service: Service, health: Health) -> None:
 
 def log_level(environ: Mapping[str, str]) -> str:
     """LOG_LEVEL; raises ConfigurationError."""
-    level = environ.get("LOG_LEVEL", "INFO").upper()
+    level = settings.text(environ, "LOG_LEVEL", "INFO").upper()
     if level not in logging.getLevelNamesMapping():
         raise settings.ConfigurationError(f"LOG_LEVEL must be a level such as INFO, not {level!r}.")
     return level

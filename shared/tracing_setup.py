@@ -5,6 +5,7 @@ exporter, resource attributes.
 """
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ def configure(service: str, environ: Mapping[str, str]) -> bool:
     if endpoint is None:
         return False
     _check(environ)
+    _forget_empty()
     from shared.tracing_export import start
 
     global _provider
@@ -81,6 +83,13 @@ def _check(environ: Mapping[str, str]) -> None:
     queue = settings.whole_number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", 2048, 1, 1_000_000)
     settings.whole_number(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", min(512, queue), 1, queue)
     settings.whole_number(environ, "OTEL_BSP_SCHEDULE_DELAY", 5000, 1, 600_000)
+
+
+def _forget_empty() -> None:
+    """Empty means not set, here as everywhere; the SDK takes it for a value."""
+    for name, value in list(os.environ.items()):
+        if name.startswith("OTEL_") and not value.strip():
+            del os.environ[name]
 
 
 def _choice(environ: Mapping[str, str], names: Sequence[str], choices: Sequence[str]) -> str | None:

@@ -14,6 +14,7 @@ import pytest  # noqa: E402
 
 from infrastructure.local.postgres import Postgres  # noqa: E402
 from infrastructure.local.rabbitmq import RabbitMQ  # noqa: E402
+from infrastructure.selection import SERVICES  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def private_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateP
     try:
         postgres.prepare()
         postgres.start()
-        rabbitmq.prepare()
+        rabbitmq.prepare(SERVICES)
         rabbitmq.start()
         postgres.wait_ready(timeout=30)
         rabbitmq.wait_ready(timeout=60)

@@ -5,13 +5,16 @@ import sys
 from collections.abc import Callable
 
 from infrastructure import selection as selections
-from infrastructure.compose import engine, rendering
+from infrastructure.compose import engine, kept, rendering
 from infrastructure.compose.errors import ComposeError
-from infrastructure.compose.stack import Folder, Stack
+from infrastructure.compose.folder import Folder
+from infrastructure.compose.stack import Stack
 from infrastructure.selection import SERVICES, Selection, SelectionError
 
 COMMITTED = rendering.FOLDER / "docker-compose.yml"
-YES = ("1", "yes", "true")
+COMMITTED_TARGETS = rendering.FOLDER / "observability" / "targets" / "gateway_service.yml"
+# Those start stacks of their own, which is a checkout's affair.
+OF_A_CHECKOUT = ["--ignore=tests/e2e/test_chosen_services.py"]
 
 
 def say(text: str) -> None:
@@ -19,30 +22,33 @@ def say(text: str) -> None:
 
 
 def stack() -> Stack:
-    return Stack(Folder(), os.environ, say)
+    return Stack(Folder.of(os.environ), os.environ, say)
 
 
 def render() -> None:
-    """Write the committed compose file anew, for all services."""
-    COMMITTED.write_text(rendering.compose_file(Selection(), ".."), encoding="utf-8")
+    """Write the committed compose file anew, for all services, and what it mounts."""
+    COMMITTED.write_text(rendering.compose_file(Selection(), rendering.COMMITTED), encoding="utf-8")
+    COMMITTED_TARGETS.write_text(rendering.gateway_targets(Selection()), encoding="utf-8")
 
 
 def build() -> None:
     engine.check_engine()
-    builder = stack().builder
+    here = stack()
+    here.keep_settings()
+    builder = here.builder
     builder.parts()
     builder.services(SERVICES)
     builder.all_in_one()
 
 
 def run() -> None:
-    chosen = selections.read(os.environ)
+    selections.read(os.environ)  # what is wrong with it is said at once
     engine.check_engine()
     here = stack()
-    chosen = here.together_with_running(chosen)
+    chosen = here.wanted()
     here.render(chosen)
-    here.builder.parts()
-    here.builder.services(chosen.services)
+    here.keep_settings()
+    here.prepare_images(chosen)
     say("Starting the containers ...")
     here.start(chosen)
     where = f" at {here.gateway_url}" if "gateway_service" in chosen.services else ""
@@ -53,7 +59,7 @@ def run() -> None:
 
 def down() -> None:
     engine.check_engine()
-    volumes = os.environ.get("VOLUMES", "") in YES
+    volumes = os.environ.get("VOLUMES", "") in kept.YES
     stack().stop(volumes)
     say("Stopped; all data is removed." if volumes else "Stopped; the data is kept (VOLUMES=1 removes it).")
 
@@ -63,7 +69,7 @@ def test() -> None:
     here = stack()
     here.builder.tests()
     say("The end-to-end tests, against the containers ...")
-    here.run_tests(["python", "-m", "pytest", "tests/e2e", "-q", *os.environ.get("ARGS", "").split()])
+    here.run_tests(["python", "-m", "pytest", "tests/e2e", "-q", *OF_A_CHECKOUT, *os.environ.get("ARGS", "").split()])
     say("The replay, against the containers ...")
     here.run_tests(["python", "-m", "replay"])
 

@@ -10,32 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infrastructure.compose import project
 from infrastructure.compose.errors import ComposeError
 
-PROJECT = "bike-company"
 LOG_LINES = 30
 
 
 @dataclass(frozen=True)
 class Container:
-    """`state` is Docker's word (running, exited, ...); `health` is healthy, starting, unhealthy, or none at all."""
+    """`state` is Docker's word (running, exited, ...); `health` is healthy, starting, unhealthy, or none at all.
+
+    `restarts`: how often its policy has started it anew.
+    """
 
     name: str
     service: str
     state: str
     health: str
     exit_code: int
+    restarts: int = 0
 
     @property
     def is_well(self) -> bool:
         if self.service.endswith("_migrate"):
             return self.state == "exited" and self.exit_code == 0
         return self.state == "running" and self.health in ("healthy", "")
-
-
-def project(environ: Mapping[str, str]) -> str:
-    """Compose's name for this stack; a second checkout on the same machine needs a COMPOSE_PROJECT_NAME of its own."""
-    return environ.get("COMPOSE_PROJECT_NAME") or PROJECT
 
 
 @functools.cache
@@ -52,7 +51,7 @@ def compose_command() -> tuple[str, ...]:
 def compose(files: Sequence[Path], arguments: Sequence[str], environ: Mapping[str, str], quiet: bool = False) -> None:
     """Run compose on the files. Raises ComposeError when it fails."""
     options = [part for file in files for part in ("-f", str(file))]
-    command = [*compose_command(), "-p", project(environ), *options, *arguments]
+    command = [*compose_command(), "-p", project.name(environ), *options, *arguments]
     done = subprocess.run(command, env=dict(environ), capture_output=quiet, text=True, check=False)
     if done.returncode:
         said = f":\n{done.stderr.strip()}" if quiet else "; the reason stands above"
@@ -66,6 +65,13 @@ def build(dockerfile: str, tag: str, root: Path, arguments: Mapping[str, str]) -
     done = _run(["docker", "build", "--file", str(root / dockerfile), "--tag", tag, *options, str(root)])
     if done.returncode:
         raise ComposeError(f"{dockerfile} could not be built:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+
+
+def pull(name: str) -> None:
+    """Raises ComposeError when that is not possible."""
+    done = _run(["docker", "pull", "--quiet", name])
+    if done.returncode:
+        raise ComposeError(f"There is no image {name}, and it cannot be pulled: {done.stderr.strip()}")
 
 
 def has_image(name: str) -> bool:
@@ -83,7 +89,7 @@ def check_engine() -> None:
 
 def containers(environ: Mapping[str, str]) -> list[Container]:
     """Of this stack, whatever their state, without those that `compose run` has made."""
-    label = f"label=com.docker.compose.project={project(environ)}"
+    label = f"label=com.docker.compose.project={project.name(environ)}"
     ids = _output(["docker", "ps", "--all", "--quiet", "--filter", label]).split()
     if not ids:
         return []
@@ -109,6 +115,7 @@ def _container(found: dict[str, Any]) -> Container:
     return Container(
         found["Name"].removeprefix("/"), found["Config"]["Labels"]["com.docker.compose.service"], state["Status"],
         state.get("Health", {}).get("Status", "").replace("none", ""), state["ExitCode"],
+        found["RestartCount"],
     )  # fmt: skip
 
 

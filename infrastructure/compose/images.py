@@ -9,11 +9,19 @@ from infrastructure.compose.errors import ComposeError
 
 OFFLINE_BASE = "bike-company/debian-python:bookworm"
 # Where nothing can be pulled, these stand in for the official images.
-OFFLINE = {"RABBITMQ_IMAGE": "bike-company/rabbitmq:latest", "POSTGRES_IMAGE": "bike-company/postgres:latest"}
+OFFLINE = {
+    "RABBITMQ_IMAGE": "bike-company/rabbitmq:latest",
+    "POSTGRES_IMAGE": "bike-company/postgres:latest",
+    "PROMETHEUS_IMAGE": "bike-company/prometheus:latest",
+}
 OFFLINE_DOCKERFILES = {
     "RABBITMQ_IMAGE": "infrastructure/docker/Dockerfile.rabbitmq",
     "POSTGRES_IMAGE": "infrastructure/docker/Dockerfile.postgres",
 }
+OBSERVABILITY = "observability"
+OFFLINE_OBSERVABILITY_DOCKERFILES = {"PROMETHEUS_IMAGE": "infrastructure/docker/Dockerfile.prometheus"}
+# The part of the profile that Debian has packages for.
+PROMETHEUS_ONLY = "prometheus"
 
 
 def prefix(environ: Mapping[str, str]) -> str:
@@ -23,6 +31,21 @@ def prefix(environ: Mapping[str, str]) -> str:
 def name(image: str, environ: Mapping[str, str]) -> str:
     """`bike_service` as `bike-company/bike_service:latest`."""
     return f"{prefix(environ)}{image}:{environ.get('IMAGE_TAG') or 'latest'}"
+
+
+def without_grafana(environ: Mapping[str, str], offline: bool) -> bool:
+    """Whether Grafana is asked for where it can neither be pulled nor built."""
+    return offline and OBSERVABILITY in _asked(environ) and not environ.get("GRAFANA_IMAGE")
+
+
+def profiles(environ: Mapping[str, str], offline: bool) -> list[str]:
+    """Compose's profiles for those of PROFILE."""
+    replaced = {OBSERVABILITY: PROMETHEUS_ONLY} if without_grafana(environ, offline) else {}
+    return [replaced.get(name, name) for name in _asked(environ)]
+
+
+def _asked(environ: Mapping[str, str]) -> list[str]:
+    return environ.get("PROFILE", "").split()
 
 
 class Builder:
@@ -54,13 +77,25 @@ class Builder:
         self._build("infrastructure/Dockerfile.tests", "tests", self.base_arguments)
 
     def parts(self) -> None:
-        """The stand-ins for broker and database, unless official images are used. Raises ComposeError."""
+        """The stand-ins for broker and database, and for what PROFILE adds, unless official images are used.
+
+        Raises ComposeError.
+        """
         if not self.offline:
             return
         self._check_offline_base()
-        for variable, dockerfile in OFFLINE_DOCKERFILES.items():
+        observed = OFFLINE_OBSERVABILITY_DOCKERFILES if OBSERVABILITY in _asked(self.environ) else {}
+        for variable, dockerfile in {**OFFLINE_DOCKERFILES, **observed}.items():
             if self.environ.get(variable) == OFFLINE[variable]:
                 self._build(dockerfile, OFFLINE[variable], {"BASE_IMAGE": OFFLINE_BASE})
+
+    def released(self, services: Sequence[str]) -> None:
+        """See that the images are there, or pull them; nothing is built. Raises ComposeError."""
+        stand_ins = [OFFLINE[each] for each in OFFLINE_DOCKERFILES if self.environ.get(each) == OFFLINE[each]]
+        for image in [*(name(service, self.environ) for service in services), *stand_ins]:
+            if not engine.has_image(image):
+                self._say(f"Pulling {image} ...")
+                engine.pull(image)
 
     @property
     def _on_base(self) -> dict[str, str]:

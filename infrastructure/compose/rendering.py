@@ -1,55 +1,62 @@
 """The compose file for a selection of services, out of its Mako template.
 
 The template writes only what this module hands it: names of services and numbers, which `selection` has checked, and
-a relative path. What an operator may choose stays a variable of compose.
+relative paths. What an operator may choose stays a variable of compose.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from mako.lookup import TemplateLookup
 
+from infrastructure import service_settings
+from infrastructure.compose import project
 from infrastructure.selection import Selection, short
+from shared.pool_sizes import max_connections
 
 FOLDER = Path(__file__).resolve().parent.parent
 TEMPLATE = "docker-compose.yml.mako"
 TESTS_TEMPLATE = "docker-compose.tests.yml.mako"
-SUPERVISOR_TEMPLATE = "docker/supervisord.gateway.conf.mako"
-# What an operator may set for each service, by variables of the same names; empty means the service's default.
-SETTINGS = {
-    "bike_service": ("MAX_WORKERS",),
-    "trip_service": (
-        "FARE_CURRENCY", "FARE_PER_MINUTE", "FARE_UNLOCK", "MAX_WORKERS", "POSITION_RETENTION_DAYS",
-        "TRIP_TIMEOUT_HOURS",
-    ),
-    "gateway_service": (
-        "CORS_ORIGINS", "JWT_AUDIENCE", "JWT_ISSUER", "JWT_JWKS", "RATE_LIMIT", "RPC_TIMEOUT", "TRUSTED_PROXIES",
-    ),
-}  # fmt: skip
-# A service has two pools, its own and its outbox's, of up to 30 connections each.
-CONNECTIONS_PER_PROCESS = 60
-SPARE_CONNECTIONS = 20
+# OpenTelemetry's own, for every service.
+TRACE_SETTINGS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG")
+METRICS_PORT = 9464
 
 
-def compose_file(selection: Selection, root: str) -> str:
-    """Text of the compose file; `root` is the way from its folder to the root of the repository, such as `..`."""
+@dataclass(frozen=True)
+class Paths:
+    """Ways from the compose file: `mounted` to `infrastructure` or a copy of what is mounted from it, and `secrets`."""
+
+    mounted: str
+    secrets: str
+
+
+# Of the file that is started, in a folder with all that it names, and of the committed one.
+RENDERED = Paths("./mounted", "./secrets")
+COMMITTED = Paths(".", f"../.local/docker/{project.DEFAULT}/secrets")
+
+
+def compose_file(selection: Selection, paths: Paths) -> str:
+    """Text of the compose file."""
     return _render(
         TEMPLATE,
         selection=selection,
-        root=root,
+        paths=paths,
         max_connections=max_connections,
-        settings=SETTINGS.__getitem__,
+        settings=lambda service: service_settings.OF_SERVICE[service] + TRACE_SETTINGS,
         secrets=secret_names(selection),
     )
 
 
 def tests_file(root: str) -> str:
-    """Text of the file that adds the container of the tests."""
+    """Text of the file that adds the container of the tests; `root` is the way to the root of the repository."""
     return _render(TESTS_TEMPLATE, root=root)
 
 
-def gateway_programs(processes: int) -> str:
-    """supervisord's configuration for several gateway processes behind one listening socket."""
-    return _render(SUPERVISOR_TEMPLATE, processes=processes)
+def gateway_targets(selection: Selection) -> str:
+    """Where Prometheus finds the gateway's processes, which are in one container: a file of its `file_sd_configs`."""
+    processes = selection.processes.get("gateway_service", 0)
+    targets = ", ".join(f"'gateway_service:{METRICS_PORT + number}'" for number in range(processes))
+    return f"# Rendered by `python -m infrastructure.compose`: a port for each process.\n- targets: [{targets}]\n"
 
 
 def secret_names(selection: Selection) -> list[str]:
@@ -58,11 +65,6 @@ def secret_names(selection: Selection) -> list[str]:
     for service in map(short, selection.databases):
         names += [f"{service}_postgres_password", f"{service}_database_password", f"{service}_database_url"]
     return [*names, *["jwt_secret"] * ("gateway_service" in selection.services), "grafana_password"]
-
-
-def max_connections(processes: int) -> int:
-    """Of a database that so many processes use."""
-    return CONNECTIONS_PER_PROCESS * processes + SPARE_CONNECTIONS
 
 
 def _render(template: str, **values: object) -> str:

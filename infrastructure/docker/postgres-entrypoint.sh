@@ -19,7 +19,9 @@ if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
     pg_ctl --wait -o "-c listen_addresses=''" start
     [ "$POSTGRES_DB" = postgres ] || createdb --username "$POSTGRES_USER" "$POSTGRES_DB"
     for script in /docker-entrypoint-initdb.d/*.sh; do
-        [ ! -f "$script" ] || sh "$script"
+        # one that is not executable is sourced, as the official image does
+        # shellcheck disable=SC1090
+        if [ -x "$script" ]; then "$script"; elif [ -f "$script" ]; then . "$script"; fi
     done
     pg_ctl --wait --mode fast stop
 fi

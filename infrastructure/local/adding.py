@@ -30,7 +30,7 @@ def add(layout: Layout, environ: Mapping[str, str], say: Say) -> None:
         running = composition.read(layout)
         # what another launcher has left, killed, counts for nothing
         if running and running.launcher == mark:
-            if not changed(running.selection, wanted(running.selection, environ)):
+            if not changed(running.selection, selections.wanted(running.selection, environ)):
                 raise AlreadyRuns(layout)
             with claim.changing(layout, 0.5) as granted:
                 running = composition.read(layout)
@@ -40,20 +40,13 @@ def add(layout: Layout, environ: Mapping[str, str], say: Say) -> None:
     raise LocalError(f"The stack of this checkout is being started or changed for longer than {WAIT_LIMIT_S:.0f} s.")
 
 
-def wanted(running: Selection, environ: Mapping[str, str]) -> Selection:
-    """What runs and what is chosen; a service that runs keeps its number of processes unless PROCESSES names it."""
-    chosen, numbered = selections.read(environ), selections.numbered(environ)
-    named = numbered | (set(chosen.services) - set(running.services))
-    return running.including(Selection({name: chosen.processes[name] for name in chosen.services if name in named}))
-
-
 def changed(before: Selection, after: Selection) -> list[str]:
     """The services that are new, or get another number of processes."""
     return [name for name, number in after.processes.items() if before.processes.get(name) != number]
 
 
 def _change(layout: Layout, environ: Mapping[str, str], running: Composition, say: Say) -> None:
-    after = wanted(running.selection, environ)
+    after = selections.wanted(running.selection, environ)
     names = changed(running.selection, after)
     if not names:
         raise AlreadyRuns(layout)
@@ -67,6 +60,8 @@ def _change(layout: Layout, environ: Mapping[str, str], running: Composition, sa
         settings=settings,
         status_ports=composition.choose_ports(layout, after, kept, names),
     )
+    if then.private_databases() and supervisor.is_up(layout, "postgres"):
+        Parts(layout).check_room(then)
     before = files.read_json(layout.services_environment)
     try:
         _run(layout, then, names, settings_module.of_services(environ), say)
@@ -85,7 +80,7 @@ def _run(layout: Layout, then: Composition, names: list[str], given: dict[str, s
     parts = Parts(layout)
     if then.private_databases() and not supervisor.is_up(layout, "postgres"):
         say("Preparing PostgreSQL ...")
-        parts.prepare_postgres()
+        parts.prepare_postgres(then)
         supervisor.start_program(layout, "postgres")
     say(f"Starting {', '.join(names)} ...")
     stack.write_programs(layout, then)

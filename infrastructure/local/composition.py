@@ -8,6 +8,7 @@ from infrastructure.local import files, ports
 from infrastructure.local.layout import Layout
 from infrastructure.local.settings import Settings
 from infrastructure.selection import Selection, short
+from shared.pool_sizes import max_connections
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Composition:
     def private_databases(self) -> tuple[str, ...]:
         """Names of the databases that the private PostgreSQL has to hold."""
         return tuple(name for name in self.selection.databases if self.settings.database_url(name) is None)
+
+    def private_connections(self) -> int:
+        """How many connections the private PostgreSQL has to take at once."""
+        return max_connections(sum(self.selection.processes[name] for name in self.private_databases()))
 
     def process_names(self) -> list[str]:
         return [

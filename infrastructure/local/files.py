@@ -8,8 +8,10 @@ from typing import Any
 
 
 def private_folder(folder: Path) -> Path:
-    """Make the folder, mode 0700, if it does not exist."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the folder and those above it that do not exist, each with mode 0700; what exists stays as it is."""
+    # `parents=True` would make those above with the default mode
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

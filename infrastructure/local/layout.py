@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infrastructure.compose import project
 from infrastructure.local import files
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -118,7 +119,7 @@ class Layout:
         """Those of the file that STACK_ENV names, else of the running stack, else of the one in containers."""
         if environ.get("STACK_ENV"):
             return _read(Path(environ["STACK_ENV"]))
-        return self.read_environment() or _read(self.folder / "docker" / "stack.env")
+        return self.read_environment() or _read(project.stack_env(self.folder, environ))
 
     def write_environment(self, variables: dict[str, str]) -> None:
         files.write_private(self.environment, "".join(f"{name}={value}\n" for name, value in variables.items()))

@@ -32,10 +32,8 @@ def migrate(layout: Layout, environ: Mapping[str, str]) -> int:
     found = {**layout.read_environment(), **{name: value for name, value in environ.items() if value}}
     if variable not in found:
         raise LocalError(f"No stack with {service} runs: start one with make up, or name a database with {variable}.")
-    # migrating opens no connection to the broker, but a service is not read without its address
-    given = {"AMQP_URI": "amqp://localhost", **found}
     arguments = [sys.executable, "-m", "shared.migrate", service]
-    code = subprocess.run(arguments, cwd=ROOT, env=given, check=False).returncode
+    code = subprocess.run(arguments, cwd=ROOT, env=found, check=False).returncode
     if code == 0:
         print(f"The database of {service} is at the newest revision.")
     return code

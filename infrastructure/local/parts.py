@@ -1,12 +1,14 @@
 """The private parts of a stack, and the variables by which its services and other tools reach them."""
 
+from infrastructure.broker_permissions import permissions
 from infrastructure.local import settings as settings_module
 from infrastructure.local.composition import Composition
+from infrastructure.local.errors import LocalError
 from infrastructure.local.layout import Layout
-from infrastructure.local.postgres import Postgres
+from infrastructure.local.postgres import CONNECTIONS, Postgres
 from infrastructure.local.rabbitmq import RabbitMQ
 from infrastructure.programs import GATEWAY
-from infrastructure.selection import WITH_DATABASE
+from infrastructure.selection import SERVICES, WITH_DATABASE
 
 
 class Parts:
@@ -17,13 +19,22 @@ class Parts:
         self._postgres = Postgres(layout.postgres)
         self._rabbitmq = RabbitMQ(layout.rabbitmq)
 
-    def prepare_postgres(self) -> None:
-        """Not while it runs. Raises LocalError."""
-        self._postgres.prepare(WITH_DATABASE)
+    def prepare_postgres(self, composition: Composition) -> None:
+        """Not while it runs: its number of connections is for the processes of now, and some more. Raises LocalError."""
+        self._postgres.prepare(WITH_DATABASE, max(CONNECTIONS, composition.private_connections()))
+
+    def check_room(self, composition: Composition) -> None:
+        """Raises LocalError when the PostgreSQL that runs does not take all connections of the processes."""
+        room, needed = self._postgres.connections, composition.private_connections()
+        if needed > room:
+            raise LocalError(
+                f"So many processes may take {needed} connections, and the running PostgreSQL has room for {room}:"
+                " stop the stack (make down), then start it with all PROCESSES at once."
+            )
 
     def prepare_rabbitmq(self) -> None:
         """Not while it runs. Raises LocalError."""
-        self._rabbitmq.prepare()
+        self._rabbitmq.prepare(SERVICES)
 
     def make_databases(self, composition: Composition) -> bool:
         """Make the databases of the chosen services; False when PostgreSQL does not take connections yet."""
@@ -34,7 +45,16 @@ class Parts:
             self._postgres.create_database(name)
         return True
 
+    def let_in(self, composition: Composition) -> bool:
+        """Give each chosen service a user of its own on the private broker; False when that does not answer yet."""
+        if composition.settings.amqp_uri is not None:
+            return True
+        return all(
+            self._rabbitmq.add_user(name, permissions(name).as_dict()) for name in composition.selection.services
+        )
+
     def amqp_uri(self, composition: Composition) -> str:
+        """For tools and the operator, who may do everything on the private broker."""
         return composition.settings.amqp_uri or self._rabbitmq.url
 
     def environment(self, composition: Composition) -> dict[str, str]:
@@ -51,7 +71,7 @@ class Parts:
 
     def service_environment(self, composition: Composition, name: str) -> dict[str, str]:
         """What the processes of one service need to know of the others."""
-        variables = {"AMQP_URI": self.amqp_uri(composition)}
+        variables = {"AMQP_URI": composition.settings.amqp_uri or self._rabbitmq.user_url(name)}
         if name in WITH_DATABASE:
             variables.update(self._database(composition, name))
         if name == GATEWAY:

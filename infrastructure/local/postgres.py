@@ -20,10 +20,10 @@ from infrastructure.local.process import Process, leashed
 from infrastructure.local.unprivileged import Wrapper, find_wrapper
 
 ADMIN = "admin"
+CONNECTIONS = 200
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "200",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d ",
@@ -55,7 +55,12 @@ class Postgres:
         """libpq URL. Raises KeyError for a role that `prepare` or `create_database` has not met."""
         return f"postgresql://{role}:{self._state['passwords'][role]}@127.0.0.1:{self.port}/{database}"
 
-    def prepare(self, roles: tuple[str, ...] = ()) -> None:
+    @property
+    def connections(self) -> int:
+        """How many it takes at once, since it was last prepared."""
+        return int(self._state.get("connections", CONNECTIONS))
+
+    def prepare(self, roles: tuple[str, ...] = (), connections: int = CONNECTIONS) -> None:
         """Make the database cluster if there is none, passwords for the roles, and choose a free port.
 
         Not to be called while the server runs. Raises LocalError.
@@ -65,6 +70,7 @@ class Postgres:
         for role in (ADMIN, *roles):
             passwords.setdefault(role, secrets.token_urlsafe(24))
         self._state["port"] = ports.choose(self._state.get("port"))
+        self._state["connections"] = connections
         files.write_json(self._state_file, self._state)
         if not self.data.exists():
             self._initialise()
@@ -73,7 +79,7 @@ class Postgres:
     @property
     def command(self) -> list[str]:
         """The server in the foreground. SIGINT stops it, cutting connections."""
-        settings = {**SETTINGS, "port": str(self.port)}
+        settings = {**SETTINGS, "port": str(self.port), "max_connections": str(self.connections)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [*self._wrapper().prefix, str(binaries() / "postgres"), "-D", str(self.data), *options]
 

@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,13 +45,23 @@ class RabbitMQ:
     def vhost_url(self, vhost: str) -> str:
         return f"amqp://{USER}:{self._state['password']}@127.0.0.1:{self._ports['amqp']}/{quote(vhost, safe='')}"
 
-    def prepare(self) -> None:
-        """Find or fetch RabbitMQ, choose free ports, write the configuration. Not while it runs. Raises LocalError."""
+    def user_url(self, user: str) -> str:
+        """AMQP URL of a user that `prepare` was told of, on the vhost that is there from the start."""
+        return f"amqp://{user}:{self._state['users'][user]}@127.0.0.1:{self._ports['amqp']}/{VHOST}"
+
+    def prepare(self, users: Iterable[str] = ()) -> None:
+        """Find or fetch RabbitMQ, choose free ports, write the configuration. Not while it runs. Raises LocalError.
+
+        `users`: whom `add_user` will be asked to add; their passwords are made here.
+        """
         self._installation = find()
         files.private_folder(self.folder)
         for part in ("home", "mnesia", "log"):
             files.private_folder(self.folder / part)
         self._state.setdefault("password", secrets.token_urlsafe(24))
+        passwords = self._state.setdefault("users", {})
+        for user in users:
+            passwords.setdefault(user, secrets.token_urlsafe(24))
         self._state.setdefault("node", f"bike-{secrets.token_hex(4)}@localhost")
         self._state["ports"] = ports.choose_all(PORTS, self._state.get("ports", {}))
         files.write_json(self._state_file, self._state)
@@ -130,6 +141,21 @@ class RabbitMQ:
                 if time.monotonic() > deadline:
                     raise LocalError(f"RabbitMQ did not answer within {timeout:.0f} s: {error}") from error
             time.sleep(0.2)
+
+    def add_user(self, user: str, permissions: Mapping[str, str]) -> bool:
+        """Let the user in with these permissions (as RabbitMQ's API names them); False when it does not answer yet."""
+        name = quote(user, safe="")
+        try:
+            self._management("PUT", f"users/{name}", {"password": self._state["users"][user], "tags": ""})
+            self._management("PUT", f"permissions/{VHOST}/{name}", dict(permissions))
+        except (requests.ConnectionError, requests.Timeout):
+            return False
+        except requests.HTTPError as error:
+            # At its start the API answers before it knows its vhosts and users.
+            if error.response.status_code in (400, 401, 404, 500, 503):
+                return False
+            raise
+        return True
 
     def add_vhost(self, name: str) -> str:
         """Make the vhost, if it is not there, with all rights for the user; its AMQP URL."""

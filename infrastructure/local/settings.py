@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infrastructure import service_settings
 from infrastructure.local import files, ports
 from infrastructure.local.errors import LocalError
 from infrastructure.programs import GATEWAY
@@ -12,12 +13,6 @@ from infrastructure.selection import short
 from shared import config, jwt
 
 DEFAULT_ADDRESS = "127.0.0.1:8000"
-# What the services themselves read, beside what says where broker, databases and gateway are.
-OF_SERVICES = (
-    "CORS_ORIGINS", "FARE_CURRENCY", "FARE_PER_MINUTE", "FARE_UNLOCK", "JWT_AUDIENCE", "JWT_ISSUER", "JWT_JWKS",
-    "LOG_LEVEL", "MAX_WORKERS", "POSITION_RETENTION_DAYS", "RATE_LIMIT", "RPC_TIMEOUT", "STARTUP_TIMEOUT",
-    "TRIP_TIMEOUT_HOURS", "TRUSTED_PROXIES",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,8 +69,9 @@ def database_variable(service: str) -> str:
 
 
 def of_services(environ: Mapping[str, str]) -> dict[str, str]:
-    """Those of OF_SERVICES, and of OpenTelemetry's, that are set."""
-    return {name: value for name, value in environ.items() if name in OF_SERVICES or name.startswith("OTEL_")}
+    """What the services read themselves, and OpenTelemetry's, as far as it is set."""
+    names = service_settings.NAMES
+    return {name: value for name, value in environ.items() if name in names or name.startswith("OTEL_")}
 
 
 def merged(running: Settings, services: Iterable[str], environ: Mapping[str, str]) -> Settings:

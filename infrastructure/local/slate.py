@@ -15,6 +15,9 @@ from infrastructure.local.postgres import Postgres
 from infrastructure.local.rabbitmq import RabbitMQ
 from infrastructure.local.stack import CHANGE_LIMIT_S
 from infrastructure.selection import WITH_DATABASE
+from shared.amqp import connection
+from shared.positions import TOPOLOGY
+from shared.topology import declare
 
 PART_LIMIT_S = 60
 
@@ -48,10 +51,18 @@ def clean_service(layout: Layout, environ: Mapping[str, str]) -> int:
             postgres.drop_database(service)
             postgres.create_database(service)
         if rabbitmq:
-            for name in filter(partial(is_of, service), rabbitmq.queues()):
-                rabbitmq.delete_queue(name)
+            remove_queues(rabbitmq, service)
     print(f"Removed {what}.")
     return 0
+
+
+def remove_queues(rabbitmq: RabbitMQ, service: str) -> None:
+    """Delete the service's queues with all that they hold, and make those of positions anew."""
+    for name in filter(partial(is_of, service), rabbitmq.queues()):
+        rabbitmq.delete_queue(name)
+    # A gateway that runs declared them when it started, and goes on accepting positions for all who consume them.
+    with connection(rabbitmq.url) as broker:
+        declare(broker, [queue for queue in TOPOLOGY if is_of(service, queue.name)])
 
 
 Found = tuple[Postgres | None, RabbitMQ | None]

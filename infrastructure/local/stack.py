@@ -42,7 +42,9 @@ class Stack:
         ended = leftovers.end_leftovers(self.layout)
         if ended:
             self.say(f"Ended what an earlier stack had left: {', '.join(ended)}.")
-        self.layout.environment.unlink(missing_ok=True)
+        # What a launcher that was killed had written counts for nothing.
+        for path in (self.layout.environment, self.layout.services_environment):
+            path.unlink(missing_ok=True)
         if programs.GATEWAY in self.selection.services:
             settings_module.check_address_free(self.settings)
         ports = composition.choose_ports(self.layout, self.selection, {}, self.selection.services)
@@ -52,7 +54,7 @@ class Stack:
         private_postgres = bool(composed.private_databases())
         if private_postgres:
             self.say("Preparing PostgreSQL ...")
-            parts.prepare_postgres()
+            parts.prepare_postgres(composed)
         if self.settings.private_rabbitmq:
             self.say("Preparing RabbitMQ ...")
             parts.prepare_rabbitmq()
@@ -97,9 +99,9 @@ def write_programs(layout: Layout, composed: Composition) -> None:
 def write_environments(
     layout: Layout, parts: Parts, composed: Composition, services: Iterable[str], given: dict[str, str]
 ) -> None:
-    """Write down what the processes of `services` get, `given` included; the others' stays as it is."""
+    """Write down what the processes of `services` get, `given` over what they have; the others' stays as it is."""
     kept = files.read_json(layout.services_environment)
-    new = {name: {**given, **parts.service_environment(composed, name)} for name in services}
+    new = {name: {**kept.get(name, {}), **given, **parts.service_environment(composed, name)} for name in services}
     files.write_json(layout.services_environment, {**kept, **new})
 
 

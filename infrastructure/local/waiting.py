@@ -20,15 +20,16 @@ TOO_MANY_STARTS = 3
 def wait_ready(
     layout: Layout, parts: Parts, composition: Composition, is_running: Callable[[], bool], say: Say
 ) -> None:
-    """Make the databases, wait until the services are ready, write stack.env. Raises LocalError with what failed.
+    """Make the databases and the broker's users, wait until the services are ready, write stack.env.
 
-    `is_running`: whether there is a supervisord to wait for.
+    Raises LocalError with what failed. `is_running`: whether there is a supervisord to wait for.
     """
     started = time.monotonic()
     said, pids = set[str](), dict[str, set[int]]()
-    has_databases = False
+    has_databases = has_users = False
     while True:
         has_databases = has_databases or parts.make_databases(composition)
+        has_users = has_users or parts.let_in(composition)
         states = supervisor.states(layout)
         found = _look(parts, composition, states)
         if found.ready:

@@ -92,7 +92,10 @@ class Api:
 
     def client(self, role: str, sub: str | None = None) -> Client:
         sub = str(uuid.uuid4()) if sub is None else sub
-        return Client(self.base_url, mint(self.secret, role, sub), sub)
+        return Client(self.base_url, self.token(role, sub), sub)
+
+    def token(self, role: str, sub: str | None = None) -> str:
+        return mint(self.secret, role, str(uuid.uuid4()) if sub is None else sub)
 
     def operator(self, sub: str | None = None) -> Client:
         return self.client("operator", sub)

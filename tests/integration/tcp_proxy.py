@@ -21,8 +21,11 @@ class TcpProxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._connections: dict[Any, list[socket.socket]] = {}
+        self._forsaken: list[socket.socket] = []
         self._gate = Event()
         self._gate.send()
+        # Seconds that everything takes to pass, either way.
+        self.delay_s = 0.0
         self._listener: Any = None
         self._accepting: Any = None
         self.port = 0
@@ -47,6 +50,13 @@ class TcpProxy:
         if self._gate.ready():
             self._gate = Event()
 
+    def forsake(self) -> None:
+        """Forget all connections without a word: both ends stay open, and nothing will ever pass between them."""
+        for forwarding, ends in list(self._connections.items()):
+            self._forsaken += ends
+            self._connections[forwarding] = []
+            forwarding.kill()
+
     def restore(self) -> None:
         """Take connections again, and pass on what was held up."""
         if not self._gate.ready():
@@ -57,6 +67,8 @@ class TcpProxy:
     def close(self) -> None:
         if self._listener is not None:
             self.refuse()
+        for end in self._forsaken:
+            end.close()
 
     def _listen(self) -> None:
         # Not eventlet.listen: its SO_REUSEPORT would let the kernel choose between two listeners.
@@ -96,6 +108,8 @@ class TcpProxy:
             sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while data := source.recv(65536):
                 self._gate.wait()
+                if self.delay_s:
+                    eventlet.sleep(self.delay_s)
                 sink.sendall(data)
         if not ended.ready():
             ended.send()

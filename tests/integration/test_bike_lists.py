@@ -193,3 +193,10 @@ def test_hidden_bikes_take_no_place_in_a_list_of_the_nearest(bikes: Any) -> None
     bikes.check_out(mine, new_id(), "rita")
     found = bikes.near(lat=47, lon=8, status="in_use", limit=1, viewer=rider("rita"))
     assert ids(found["items"]) == [mine]
+
+
+@pytest.mark.parametrize("place", [(5e-324, 0.0), (0.0, -5e-324), (1e-310, 89.999), (-180.0, 1e-300)])
+def test_a_place_next_to_nothing_can_be_kept_and_searched_from(bikes: Any, place: Point) -> None:
+    longitude, latitude = place
+    added = add(bikes, place)
+    assert ids(bikes.near(lat=latitude, lon=longitude)["items"]) == added

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,21 @@ def test_looking_takes_nothing_and_changes_no_order(broker: Broker, amqp_uri: st
     listed(tool, queue)
     tool("show", "--queue", queue, "--limit", "3")
     assert bodies(amqp_uri, queue) == letters
+
+
+def test_looking_holds_one_letter_at_a_time_however_many_and_large_they_are(
+    broker: Broker, queue: str, tool: Any
+) -> None:
+    size, number = 100_000, 200
+    for each in range(number):
+        broker.publish("", f"{queue}.dead", b"x" * size, message_id=f"id-{each}")
+    for arguments in (("list",), ("list", "--limit", "1"), ("show", "--limit", "1"), ("requeue", "--limit", "1")):
+        tracemalloc.start()
+        assert tool(*arguments, "--queue", queue)[0] == 0
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < size * number / 4, arguments
+    assert count(broker, f"{queue}.dead") == number - 1
 
 
 def test_list_says_how_many_by_reason_and_nothing_of_the_bodies(broker: Broker, queue: str, tool: Any) -> None:

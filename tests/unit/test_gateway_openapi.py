@@ -43,8 +43,24 @@ def test_it_is_openapi_3_1():
 
 
 def test_operation_ids_are_unique():
-    ids = every(DOCUMENT["paths"], "operationId")
-    assert len(ids) == len(set(ids)) == len(OPERATIONS)
+    ids = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_links_lead_from_what_is_created_to_its_own_routes():
+    links = {
+        (operation["operationId"], name): link
+        for operation in OPERATIONS.values()
+        for response in operation["responses"].values()
+        for name, link in response.get("links", {}).items()
+    }
+    created = {"add_bike": "get_bike change_bike retire_bike report_bike_positions"}
+    created["start_trip"] = "get_trip end_trip cancel_trip get_trip_route"
+    expected = {(source, name) for source, names in created.items() for name in names.split()}
+    assert set(links) == expected | {("list_bikes", "start_trip")}
+    ids = {operation["operationId"] for operation in OPERATIONS.values()}
+    assert {link["operationId"] for link in links.values()} <= ids
+    assert all("$response.body#/id" in link["parameters"].values() for key, link in links.items() if key in expected)
 
 
 def test_every_reference_leads_somewhere():

@@ -42,6 +42,12 @@ def test_a_wrong_method_is_405_with_those_that_are_right():
     assert response.headers["Allow"] == "DELETE, GET, HEAD, PATCH"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PATCH", "DELETE", "PUT"])
+def test_an_address_of_its_own_is_no_resource_of_the_addresses_with_an_id(method):
+    response = client().open("/v1/bikes/batch", method=method)
+    assert (response.status_code, response.headers["Allow"]) == (405, "POST")
+
+
 @pytest.mark.parametrize(
     ("error", "status", "headers"),
     [

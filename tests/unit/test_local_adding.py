@@ -8,20 +8,6 @@ RUNNING = Selection({"bike_service": 1, "gateway_service": 2})
 ALL = ("bike_service", "trip_service", "gateway_service")
 
 
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({"SERVICES": "trip"}, {"bike_service": 1, "trip_service": 1, "gateway_service": 2}),
-        ({}, {"bike_service": 1, "trip_service": 1, "gateway_service": 2}),
-        ({"SERVICES": "gateway bike"}, {"bike_service": 1, "gateway_service": 2}),
-        ({"SERVICES": "gateway", "PROCESSES": "gateway=1"}, {"bike_service": 1, "gateway_service": 1}),
-        ({"PROCESSES": "trip=3"}, {"bike_service": 1, "trip_service": 3, "gateway_service": 2}),
-    ],
-)
-def test_what_runs_stays_and_keeps_its_number_unless_that_is_named(environ, expected):
-    assert dict(adding.wanted(RUNNING, environ).processes) == expected
-
-
 def test_what_is_new_or_has_another_number_is_changed():
     after = Selection({"bike_service": 1, "trip_service": 1, "gateway_service": 1})
     assert adding.changed(RUNNING, after) == ["trip_service", "gateway_service"]

@@ -2,9 +2,12 @@ import socket
 
 import pytest
 
-from infrastructure.local import composition, ports, settings, waiting
+from infrastructure.local import composition, files, ports, settings, waiting
 from infrastructure.local.composition import Composition
+from infrastructure.local.errors import LocalError
 from infrastructure.local.layout import Layout
+from infrastructure.local.parts import Parts
+from infrastructure.local.postgres import Postgres
 from infrastructure.local.supervisor import ProgramState
 from infrastructure.selection import Selection
 
@@ -44,6 +47,26 @@ def test_only_databases_of_chosen_services_that_nothing_replaces_are_private():
     assert composed(BIKE_DATABASE_URL="postgresql://h/b").private_databases() == ()
     assert composed(Selection({"gateway_service": 1})).private_databases() == ()
     assert composed(Selection(), BIKE_DATABASE_URL="postgresql://h/b").private_databases() == ("trip_service",)
+
+
+def test_the_private_postgres_has_room_for_all_connections_of_all_processes(layout):
+    many = Selection({"bike_service": 4, "trip_service": 4, "gateway_service": 3})
+    assert composed(many).private_connections() == 8 * 36 + 20
+    assert composed(many, TRIP_DATABASE_URL="postgresql://h/t").private_connections() == 4 * 36 + 20
+    files.write_json(files.private_folder(layout.postgres) / "state.json", {"port": 1, "connections": 8 * 36 + 20})
+    assert "max_connections=308" in Postgres(layout.postgres).command
+    Parts(layout).check_room(composed(many))
+    more = Selection({"bike_service": 5, "trip_service": 4})
+    with pytest.raises(LocalError, match="may take 344 connections, and the running PostgreSQL has room for 308"):
+        Parts(layout).check_room(composed(more))
+
+
+def test_the_private_postgres_is_prepared_for_the_selection_or_for_some_more(layout, monkeypatch):
+    prepared: list[int] = []
+    monkeypatch.setattr(Postgres, "prepare", lambda _, roles, connections: prepared.append(connections))
+    Parts(layout).prepare_postgres(composed(Selection({"bike_service": 4, "trip_service": 4})))
+    Parts(layout).prepare_postgres(composed())
+    assert prepared == [308, 200]
 
 
 def test_status_ports_are_remembered_and_those_of_what_runs_stay(layout):

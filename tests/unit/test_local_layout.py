@@ -25,6 +25,13 @@ def test_folders_are_closed_to_others(tmp_path):
     }
 
 
+def test_folders_above_a_private_one_are_closed_too_and_those_that_are_there_stay(tmp_path):
+    tmp_path.chmod(0o755)
+    files.private_folder(tmp_path / ".local" / "docker" / "secrets")
+    made = (".", ".local", ".local/docker", ".local/docker/secrets")
+    assert [(tmp_path / each).stat().st_mode & 0o777 for each in made] == [0o755, 0o700, 0o700, 0o700]
+
+
 def test_the_socket_of_a_deep_checkout_has_a_short_path(tmp_path, monkeypatch):
     deep = tmp_path / ("d" * 100) / ".local"
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path)[:20])

@@ -1,4 +1,5 @@
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,19 @@ def test_only_a_service_with_a_database_can_be_migrated(environ, says, tmp_path)
 def test_without_a_stack_migrating_names_the_way_out(tmp_path: Path):
     with pytest.raises(LocalError, match="make up, or name a database with TRIP_DATABASE_URL"):
         migrations.migrate(Layout(tmp_path), {"SERVICE": "trip", "TRIP_DATABASE_URL": ""})
+
+
+def test_migrating_is_given_the_database_and_no_broker(tmp_path, monkeypatch):
+    given: list[dict[str, str]] = []
+
+    def run(arguments: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        given.append(env)
+        return subprocess.CompletedProcess(arguments, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    environ = {"SERVICE": "trip", "TRIP_DATABASE_URL": "postgresql://h/trips"}
+    assert migrations.migrate(Layout(tmp_path), environ) == 0
+    assert given == [environ]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from nameko.timer import Timer
 from sqlalchemy.exc import OperationalError
 
 from shared.errors import Conflict
-from shared.log import WorkerLog, configure, current_request_id, set_request_id
+from shared.log import WorkerLog, configure, current_request_id, set_request_id, told
 
 CHANGED = ("nameko.containers", "kombu", "amqp", "alembic")
 
@@ -175,3 +175,25 @@ def test_one_of_several_processes_says_which(lines: Any) -> None:
         configure("bike_service", process=3)
         logging.getLogger("work").warning("x")
     assert json.loads(stdout.getvalue())["process"] == 3
+
+
+def test_a_log_tells_what_went_wrong_but_not_with_which_data() -> None:
+    with pytest.raises(UnicodeDecodeError) as raised:
+        b"a secret\xff".decode()
+    assert told(raised.value) == (
+        "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in position 8: invalid start byte"
+    )
+    assert told(ValueError("null value\nDETAIL:  Failing row contains (a secret).")) == "ValueError: null value"
+    assert told(TimeoutError()) == "TimeoutError"
+
+
+def test_a_traceback_does_not_quote_the_row_that_was_refused(lines: Any) -> None:
+    message = "\n".join(["null value", "DETAIL:  Failing row contains (a secret).", "and more"])
+    try:
+        raise ValueError(message)
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    [line] = lines()
+    assert "null value" in line["exc_info"]
+    assert "and more" in line["exc_info"]
+    assert "Failing row" not in json.dumps(line)

@@ -7,6 +7,7 @@ import promql_parser
 import pytest
 import yaml
 
+from infrastructure.compose import rendering
 from tests import observability
 from tests.promql import Use, uses
 
@@ -69,10 +70,13 @@ def test_the_panels_do_not_overlap() -> None:
 
 def test_every_service_is_scraped_by_its_name_and_the_alert_for_absence_names_it() -> None:
     config = yaml.safe_load((observability.FOLDER / "prometheus.yml").read_text())
-    jobs = {job["job_name"]: job["dns_sd_configs"][0] for job in config["scrape_configs"]}
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
     services = {"gateway_service", "bike_service", "trip_service"}
     assert services | {"rabbitmq"} == jobs.keys()
-    assert {(jobs[name]["names"][0], jobs[name]["port"]) for name in services} == {(name, 9464) for name in services}
+    for name in ("bike_service", "trip_service"):
+        [found] = jobs[name]["dns_sd_configs"]
+        assert (found["names"], found["port"]) == ([name], rendering.METRICS_PORT)
+    assert jobs["gateway_service"]["file_sd_configs"] == [{"files": ["/etc/prometheus_targets/gateway_service.yml"]}]
     assert config["rule_files"] == ["alerts.yml"]
     [down] = [rule for rule in observability.alerts() if rule["alert"] == "ServiceDown"]
     assert {value for use in uses(down["expr"]) for _, value in use.equal} == services

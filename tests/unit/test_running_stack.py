@@ -18,7 +18,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for path, port, secret in (
         (".local/stack.env", 1, LOCAL),
-        (".local/docker/stack.env", 2, DOCKER),
+        (".local/docker/bike-company/stack.env", 2, DOCKER),
         ("other.env", 3, OTHER),
     ):
         file = tmp_path / path
@@ -39,6 +39,15 @@ def test_the_local_stack_comes_first_then_the_containers(checkout: Path) -> None
     (checkout / ".local/stack.env").unlink()
     assert secrets(checkout, {}) == (DOCKER, DOCKER)
     assert connection.find(None, {}).gateway_url == "http://127.0.0.1:2"
+
+
+def test_containers_of_another_project_are_found_by_its_name(checkout: Path) -> None:
+    for file in (".local/stack.env", ".local/docker/bike-company/stack.env"):
+        (checkout / file).unlink()
+    other = checkout / ".local/docker/other/stack.env"
+    other.parent.mkdir()
+    other.write_text(f"GATEWAY_URL=http://127.0.0.1:4\nJWT_SECRET={OTHER}\n")
+    assert secrets(checkout, {"COMPOSE_PROJECT_NAME": "other"}) == (OTHER, OTHER)
 
 
 def test_a_file_that_is_named_comes_before_both(checkout: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from infrastructure.selection import Selection, SelectionError, read
+from infrastructure.selection import Selection, SelectionError, read, wanted
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,17 @@ def test_a_selection_can_be_added_to_another():
         Selection({"trip_service": 1, "bike_service": 1})
     )
     assert list(both.processes.items()) == [("bike_service", 1), ("trip_service", 1), ("gateway_service", 1)]
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"SERVICES": "trip"}, {"bike_service": 1, "trip_service": 1, "gateway_service": 2}),
+        ({}, {"bike_service": 1, "trip_service": 1, "gateway_service": 2}),
+        ({"SERVICES": "gateway bike"}, {"bike_service": 1, "gateway_service": 2}),
+        ({"SERVICES": "gateway", "PROCESSES": "gateway=1"}, {"bike_service": 1, "gateway_service": 1}),
+        ({"PROCESSES": "trip=3"}, {"bike_service": 1, "trip_service": 3, "gateway_service": 2}),
+    ],
+)
+def test_what_runs_stays_and_keeps_its_number_unless_that_is_named(environ, expected):
+    assert dict(wanted(Selection({"bike_service": 1, "gateway_service": 2}), environ).processes) == expected

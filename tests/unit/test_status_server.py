@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 
+from infrastructure import programs_health
 from shared import healthcheck, status_server
 from shared.config import ConfigurationError
 from shared.errors import Unavailable
@@ -110,7 +111,7 @@ def test_it_answers_for_health_and_metrics(server: StatusServer, health: Health)
     assert response.headers["Cache-Control"] == "no-store"
     plain = requests.get(url(server, "/metrics"), timeout=2)
     assert plain.headers["Content-Type"].startswith("text/plain; version=")
-    assert "bike_company_http_requests_in_progress" in plain.text
+    assert "# TYPE bike_company_build_info gauge" in plain.text
     asked = {"Accept": "application/openmetrics-text; version=1.0.0"}
     negotiated = requests.get(url(server, "/metrics"), headers=asked, timeout=2)
     assert negotiated.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
@@ -177,3 +178,19 @@ def test_the_health_check_of_a_container(server: StatusServer, health: Health) -
         False,
         "METRICS_ADDRESS must be host:port, such as 127.0.0.1:9464, not 'nowhere'.",
     )
+
+
+def test_the_health_check_of_a_container_of_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, ill = [], {"2"}
+
+    def check(environ: dict[str, str]) -> tuple[bool, str]:
+        asked.append(environ["PROCESS_NUMBER"])
+        return asked[-1] not in ill, "away"
+
+    monkeypatch.setattr(healthcheck, "check", check)
+    environ = {"SERVICES": "gateway bike", "PROCESSES": "gateway=2", "METRICS_ADDRESS": "127.0.0.1:9464"}
+    assert programs_health.check(environ) == (False, "process 2: away")
+    assert asked == ["0", "1", "2"]
+    ill.clear()
+    assert programs_health.check(environ) == (True, "3 processes are healthy")
+    assert programs_health.check({"SERVICES": "scooter"})[0] is False

@@ -61,6 +61,13 @@ def test_they_are_on_with_one(environ: dict[str, str], start: list[str]) -> None
     assert start == ["bike_service"]
 
 
+def test_the_sdk_sees_no_empty_variable(start: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENDPOINT, "OTEL_TRACES_SAMPLER": "", "OTEL_TRACES_SAMPLER_ARG": " "}.items():
+        monkeypatch.setenv(name, value)
+    assert tracing_setup.configure("bike_service", os.environ)
+    assert {name for name in os.environ if name.startswith("OTEL_")} == set(ENDPOINT)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

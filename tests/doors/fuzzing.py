@@ -1,0 +1,53 @@
+"""Runs schemathesis, a process of its own, against a gateway as one caller."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+HERE = Path(__file__).parent
+GENERATED = re.compile(r"(\d+) generated")
+MAX_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`cases`: requests made of generated data; `report`: what schemathesis printed."""
+
+    ok: bool
+    cases: int
+    report: str
+
+
+def fuzz(
+    gateway_url: str,
+    token: str | None,
+    examples: int,
+    seed: int,
+    bike_ids: Sequence[str],
+    trip_ids: Sequence[str],
+    phases: str | None = None,
+) -> Outcome:
+    """All phases (or `phases`) with good and bad data, up to `examples` for each operation and phase."""
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run"]
+    command += [f"{gateway_url}/openapi.json", "--max-examples", str(examples), "--seed", str(seed), "--no-color"]
+    command += ["--header", f"Authorization: Bearer {token}"] if token else []
+    command += ["--phases", phases] if phases else []
+    environment = {
+        **os.environ,
+        "SCHEMATHESIS_HOOKS": str(HERE / "fuzz_hooks.py"),
+        "FUZZ_SEED": str(seed),
+        "FUZZ_BIKE_IDS": " ".join(bike_ids),
+        "FUZZ_TRIP_IDS": " ".join(trip_ids),
+    }
+    # It keeps a folder of its findings where it runs.
+    with TemporaryDirectory() as folder:
+        ended = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=MAX_SECONDS, check=False
+        )
+    counted = GENERATED.search(ended.stdout)
+    return Outcome(ended.returncode == 0, int(counted[1]) if counted else 0, ended.stdout + ended.stderr)

@@ -1,0 +1,53 @@
+"""One set of servers and one stack for all faults that leave them whole; a table at the end."""
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+
+pytest.register_assert_rewrite("tests.faults.trial", "tests.faults.stack", "tests.faults.database_faults")
+
+from tests.faults.report import Report  # noqa: E402
+from tests.faults.servers import Servers  # noqa: E402
+from tests.faults.stack import Stack  # noqa: E402
+
+REPORT = Report()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if REPORT.rows or REPORT.notes:
+        terminalreporter.section("faults")
+        for line in REPORT.lines():
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def report() -> Report:
+    return REPORT
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """Printed by whatever fails; SEED= in the environment repeats its choices."""
+    return int(os.environ.get("SEED") or random.randint(1, 1_000_000))
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    running = Servers(tmp_path_factory.mktemp("servers"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    running = Stack(servers, tmp_path_factory.mktemp("stack"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()

@@ -1,0 +1,74 @@
+"""`make faults LONG=1 [SEED=... MINUTES=30]`: faults in a random order, each under load and judged, until time is up.
+
+Not collected by `make test`. The counts are the least: each service is killed KILLS times, and every other fault of
+every part strikes at least once if the time allows; the same SEED gives the same order.
+"""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults import broker_faults, database_faults, network_faults, process_faults, sigterm_faults
+from tests.faults.network import Network
+from tests.faults.report import Report
+from tests.faults.servers import Servers
+from tests.faults.stack import Stack
+from tests.faults.trial import Fault, endure
+
+KILLS = 20
+
+
+def minutes() -> float:
+    return float(os.environ.get("MINUTES") or 30)
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    built = Network()
+    yield built
+    built.close()
+
+
+@pytest.fixture(scope="module")
+def distant_stack(servers: Servers, network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One stack for everything, behind proxies, so that its network can fail too."""
+    running = Stack(servers, tmp_path_factory.mktemp("distant_stack"), network.route)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+def schedule(network: Network, rng: random.Random) -> Iterator[Fault]:
+    """First what has to strike, shuffled, then whatever comes."""
+    singles, pairs = process_faults.KILLS[:3], process_faults.KILLS[3:]
+    others = [
+        *pairs,
+        *process_faults.FAILPOINTS,
+        *sigterm_faults.ALONE,
+        *sigterm_faults.WITHOUT,
+        *broker_faults.FAULTS,
+        *database_faults.FAULTS.values(),
+        *(network_faults.fault(network, kind, *link) for kind in network_faults.KINDS for link in network_faults.LINKS),
+    ]
+    due = [*singles * KILLS, *others]
+    rng.shuffle(due)
+    yield from due
+    while True:
+        yield rng.choice([*singles, *others])
+
+
+@pytest.mark.timeout(0)
+def test_random_faults(distant_stack: Stack, network: Network, report: Report, seed: int) -> None:
+    rng, until = random.Random(seed), time.monotonic() + 60 * minutes()
+    report.notes.append(f"SEED={seed}")
+    print(f"SEED={seed} MINUTES={minutes():g}", flush=True)
+    for number, fault in enumerate(schedule(network, rng), 1):
+        print(f"{number} {fault.name}", flush=True)
+        endure(distant_stack, fault, report, rng.randrange(1_000_000))
+        if time.monotonic() > until:
+            return

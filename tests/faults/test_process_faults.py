@@ -1,0 +1,13 @@
+"""A service that is killed takes nothing with it that was acknowledged."""
+
+import pytest
+
+from tests.faults.process_faults import BOTH, KILLS
+from tests.faults.report import Report
+from tests.faults.stack import Stack
+from tests.faults.trial import Fault, endure
+
+
+@pytest.mark.parametrize("fault", [*KILLS[:4], *BOTH], ids=lambda fault: fault.name)
+def test_a_killed_process_loses_nothing(stack: Stack, report: Report, seed: int, fault: Fault) -> None:
+    endure(stack, fault, report, seed)

@@ -1,0 +1,112 @@
+"""`make test`: the tests in parts, several at once, since most of them wait: for a broker, a process, a clock.
+
+Each part is a pytest of its own, on private servers of its own. The faults come last and alone: they judge how soon
+the company is back. With arguments it is one plain pytest. Exit code 0 when all parts passed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+ROOT = Path(__file__).resolve().parents[1]
+COVERAGE = ROOT / ".parts-of-coverage"
+PYTEST = [sys.executable, "-m", "pytest", "--cov", "--cov-branch"]
+AT_ONCE = 3
+
+
+@dataclass
+class Part:
+    """A pytest that runs, or has run."""
+
+    name: str
+    paths: list[str]
+    output: IO[bytes] = field(default_factory=TemporaryFile)
+    process: subprocess.Popen[bytes] | None = None
+    began: float = 0.0
+
+    def start(self) -> None:
+        folder = COVERAGE / self.name
+        folder.mkdir(parents=True)
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [*PYTEST, "--cov-report=", *self.paths],
+            cwd=ROOT,
+            env={**os.environ, "COVERAGE_FILE": str(folder / ".coverage")},
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+        )
+
+    def ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    def show(self) -> bool:
+        """Print what it said; whether it passed."""
+        assert self.process is not None, "started"
+        print(f"\n===== {self.name}, {time.monotonic() - self.began:.0f} s", flush=True)
+        self.output.seek(0)
+        shutil.copyfileobj(self.output, sys.stdout.buffer)
+        sys.stdout.flush()
+        return self.process.returncode == 0
+
+
+def parts() -> list[Part]:
+    """Those that take longest first. Every folder of tests is in one, whatever it is called."""
+    files = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "tests" / "integration").glob("test_*.py"))
+    known = {"integration", "e2e", "faults"}
+    folders = sorted({file.parts[-2] for file in (ROOT / "tests").glob("*/test_*.py")} - known)
+    return [
+        Part("integration-1", files[::2]),
+        Part("integration-2", files[1::2]),
+        Part("e2e", ["tests/e2e"]),
+        *(Part(name, [f"tests/{name}"]) for name in folders),
+    ]
+
+
+def run(waiting: list[Part], at_once: int) -> list[str]:
+    """The names of the parts that failed."""
+    failed: list[str] = []
+    running: list[Part] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                running.append(waiting.pop(0))
+                running[-1].start()
+            for part in [each for each in running if each.ended()]:
+                running.remove(part)
+                if not part.show():
+                    failed.append(part.name)
+            time.sleep(0.1)
+    finally:
+        for part in running:
+            assert part.process is not None, "started"
+            part.process.terminate()
+            part.process.wait()
+    return failed
+
+
+def main(arguments: list[str]) -> int:
+    """Command line; returns the exit code."""
+    if arguments:
+        return subprocess.call([*PYTEST, "--cov-report=term", *arguments], cwd=ROOT)
+    shutil.rmtree(COVERAGE, ignore_errors=True)
+    failed = run(parts(), AT_ONCE) + run([Part("faults", ["tests/faults"])], 1)
+    coverage = [sys.executable, "-m", "coverage"]
+    data = [str(file) for file in sorted(COVERAGE.glob("*/.coverage"))]
+    subprocess.call([*coverage, "combine", "--quiet", *data], cwd=ROOT)
+    subprocess.call([*coverage, "report"], cwd=ROOT)
+    print(f"\nFailed: {', '.join(failed)}." if failed else "\nAll parts passed.")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,107 @@
+"""The three services as real processes, on a vhost and databases of their own."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import requests
+
+from tests.conftest import PrivateParts, unique_name
+
+ROOT = Path(__file__).parents[1]
+SERVICES = ("bike_service", "trip_service", "gateway_service")
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """Where a stack answers; `environment` is what its services were started with."""
+
+    gateway_url: str
+    amqp_uri: str
+    bike_database_url: str
+    trip_database_url: str
+    admin_database_url: str
+    jwt_secret: str
+    log_folder: Path
+    environment: dict[str, str]
+
+
+@contextmanager
+def running_stack(parts: PrivateParts, logs: Path, **settings: str) -> Iterator[RunningStack]:
+    """A stack of its own, healthy; `settings` are added to what every service is started with."""
+    postgres = parts.postgres
+    amqp_uri = parts.rabbitmq.add_vhost(unique_name("stack"))
+    bikes, trips = (postgres.create_database(unique_name(name)) for name in ("bikes", "trips"))
+    secret, address = secrets.token_hex(32), f"127.0.0.1:{free_port()}"
+    environment = {
+        "AMQP_URI": amqp_uri,
+        "BIKE_DATABASE_URL": bikes,
+        "TRIP_DATABASE_URL": trips,
+        "JWT_SECRET": secret,
+        "GATEWAY_ADDRESS": address,
+        **settings,
+    }
+    running = RunningStack(f"http://{address}", amqp_uri, bikes, trips, postgres.admin_url, secret, logs, environment)
+    with running_services(SERVICES, running.gateway_url, logs, environment):
+        yield running
+
+
+@contextmanager
+def running_services(
+    names: tuple[str, ...], gateway_url: str, logs: Path, environment: dict[str, str]
+) -> Iterator[None]:
+    """Services as processes that log to `logs`, once the gateway at `gateway_url` finds all well; then ended."""
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for name in names:
+            with (logs / f"{name}.log").open("wb") as log:
+                processes.append(start_service(name, environment, log))
+        wait_until_healthy(gateway_url, processes, logs)
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            assert process.wait(timeout=15) == 0
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def start_service(name: str, environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """One service as a process of its own, logging to `log`."""
+    command = [sys.executable, "-W", "ignore", "-m", "shared.run", name]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def wait_until_healthy(gateway_url: str, processes: list[subprocess.Popen[bytes]], logs: Path) -> None:
+    """Return once `/health` is 200; fails with the logs' ends after 60 s, or when a process has ended."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until and all(process.poll() is None for process in processes):
+        try:
+            if requests.get(f"{gateway_url}/health", timeout=3).status_code == 200:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    ends = "\n".join(f"== {log.name}\n{log.read_text()[-2000:]}" for log in sorted(logs.glob("*.log")))
+    raise AssertionError(f"the stack did not become healthy\n{ends}")
