@@ -122,8 +122,8 @@ def test_an_angle_next_to_nothing_is_left_to_the_schema(coordinates: list[float]
 
 PIECES = [
     *['"battery_percent": 50', '"battery_percent": null', '"speed_mps": 1', '"type": "Point"', '"type"', '"positions"'],
-    *["8.5", "47", "-0.0", "5e-324", "1E1", "01", "1.", "NaN", "null", "x", "é", "\x00", "\\u0041", " ", "\n", *",:{}[]"],
-    *[TIME, "2026-05-01T12:00:00.123456789Z", "2026-05-01t12:00:00+02:00", BIKE, BIKE.upper()],
+    *["8.5", "47", "-0.0", "1E1", "01", "1.", "NaN", "null", "x", "é", "\x00", "\\u0041", " ", "\n", *",:{}[]"],
+    *["5e-324", TIME, "2026-05-01T12:00:00.123456789Z", "2026-05-01t12:00:00+02:00", BIKE, BIKE.upper()],
 ]
 pieces = st.sampled_from(PIECES)
 
