@@ -186,7 +186,8 @@ class RpcMany(Rpc):
         for _ in message.properties.get(LATE, ()):
             rpc_metrics.SERVED.record(seconds, self._metric_name, rpc_metrics.EXPIRED)
         # What is no list of outcomes is a defect in any case, and will be answered as one.
-        outcomes = result if error is None and isinstance(result, list) else worker_ctx.args[0]
+        given = worker_ctx.args[0] if worker_ctx.args else worker_ctx.kwargs.get("calls")
+        outcomes = result if error is None and isinstance(result, list) else given
         for each in outcomes if isinstance(outcomes, list) else ():
             outcome = outcome_of(error or (each if isinstance(each, Exception) else None))
             rpc_metrics.SERVED.record(seconds, self._metric_name, outcome)

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from shared import idempotency
 from shared.errors import Conflict, DomainError, NotFound, Unavailable
 from shared.fields import Point
+from shared.log import told
 from shared.origins import Origin
 from shared.outage import as_unavailable, is_outage
 from shared.together import only
@@ -188,7 +189,7 @@ class Renting:
             if not is_outage(error):
                 raise
             # The outcomes stand all the same.
-            log.warning("leases could not be ended and will run out: %r", error)
+            log.warning("leases could not be ended and will run out", extra={"reason": told(error)})
 
     def _give_back(self, starts: Sequence[Start]) -> None:
         self.check_in([(start.bike_id, start.trip_id) for start in starts], [start.origin for start in starts])

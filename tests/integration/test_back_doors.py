@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import eventlet
 import pytest
-from nameko.exceptions import IncorrectSignature
+from kombu import Exchange, Queue
+from nameko.exceptions import IncorrectSignature, deserialize
 from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
-from nameko.testing.utils import get_extension
 
 from bike_service.service import BikeService
-from shared.errors import Invalid
+from shared.errors import Invalid, Unavailable
 from shared.rpc import Rpc
-from shared.rpc_proxy import ReplyListener
+from shared.rpc_proxy import RpcProxy
 from tests.integration import builders
 from tests.integration.broker import Broker
 from tests.integration.builders import ago, new_id, point, position
@@ -85,6 +86,7 @@ OTHER_KINDS: dict[str, list[Any]] = {
     "started_after": ["yesterday", "2026-01-01", 5, "9999-99-99T00:00:00Z"],
     "started_before": ["2026-01-01T00:00:00"],
     "older_than_s": [-1, "5"],
+    "calls": ["no list", [None], [{}, 1], [{}] * 1001],
 }
 VALID: dict[str, Any] = {
     "bike_id": new_id(),
@@ -119,6 +121,23 @@ def test_no_argument_of_a_call_is_taken_unseen(services: Any, service: str, meth
         assert any(field.split(".")[0] == parameter for field in refused.value.errors), (
             f"{name}: {refused.value.errors}"
         )
+
+
+TOGETHER = {(service, method.removesuffix("_many")) for service, method, names in METHODS if names == ["calls"]}
+
+
+@pytest.mark.parametrize(("service", "method", "parameter"), [each for each in PARAMETERS if each[:2] in TOGETHER])
+def test_no_argument_of_a_call_among_others_is_taken_unseen(
+    services: Any, service: str, method: str, parameter: str
+) -> None:
+    valid, wrong = valid_for(service, method), [*JUNK.values(), *OTHER_KINDS[parameter]]
+    calls = [{**valid, parameter: value} for value in wrong] + [{**valid, "is_admin": True}]
+    *outcomes, unknown = getattr(services[service], f"{method}_many")(calls)
+    for value, outcome in zip(wrong, outcomes, strict=True):
+        refused = deserialize(outcome["error"])
+        assert isinstance(refused, Invalid), value
+        assert any(field.split(".")[0] == parameter for field in refused.errors), (value, refused.errors)
+    assert deserialize(unknown["error"]).errors.keys() == {"is_admin"}
 
 
 @pytest.mark.parametrize(("service", "method"), [(service, method) for service, method, _ in METHODS])
@@ -185,19 +204,45 @@ def test_no_consumer_decodes_anything_but_json(services: Any, broker: Broker, ma
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("kind", CODED)
+class Caller:
+    """Calls a service that the test stands for."""
+
+    name = "caller"
+    impostor = RpcProxy("impostor")
+
+
+@pytest.fixture
+def impostor(broker: Broker) -> str:
+    """A queue of the calls of a service that is not there."""
+    exchange = Exchange("nameko-rpc", type="topic", durable=True)
+    queue = Queue("rpc-impostor", exchange, routing_key="impostor.*", expires=600)
+    queue(broker.connection.default_channel).declare()
+    return queue.name
+
+
+def answer(broker: Broker, queue: str, body: bytes, properties: dict[str, str]) -> None:
+    """Reply to the next call in `queue`."""
+    call: Any = eventually(lambda: broker.take(queue))
+    correlation_id, reply_to = (call.properties[name] for name in ("correlation_id", "reply_to"))
+    broker.publish("", reply_to, body, correlation_id=correlation_id, **properties)
+
+
+@pytest.mark.parametrize("kind", [*CODED, "no object"])
 def test_a_reply_that_is_no_json_is_no_answer(
-    amqp_uri: str, trip_database_url: str, broker: Broker, mark: Path, kind: str
+    amqp_uri: str, broker: Broker, impostor: str, mark: Path, kind: str
 ) -> None:
-    body, properties = coded(mark, kind)
-    with builders.running(TripService, amqp_uri, **builders.trip_config(trip_database_url)) as container:
-        proxy = builders.proxy_within(container).with_timeout(1)
-        listener = get_extension(container, ReplyListener)
-        waiting = listener.expect("a call")
-        broker.publish("nameko-rpc", listener.routing_key, body, correlation_id="a call", **properties)
-        # The next reply on the same queue is read as ever.
-        assert proxy.health() == {"status": "ok"}
-        assert not waiting.ready()
+    json_of: dict[str, str] = {"content_type": "application/json", "content_encoding": "utf-8"}
+    body, properties = (b"[1]", json_of) if kind == "no object" else coded(mark, kind)
+    with builders.running(Caller, amqp_uri) as container:
+        proxy = builders.proxy_within(container)
+        call = eventlet.spawn(proxy.health)
+        answer(broker, impostor, body, properties)
+        with pytest.raises(Unavailable, match="no JSON object"):
+            call.wait()
+        # The next reply is read as ever.
+        call = eventlet.spawn(proxy.health)
+        answer(broker, impostor, b'{"result": "well", "error": null}', json_of)
+        assert call.wait() == "well"
     assert not mark.exists()
 
 
