@@ -1,6 +1,8 @@
 """A clean slate for one service on the broker, while others go on."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -41,7 +43,7 @@ def test_positions_that_are_accepted_after_it_wait_for_the_service(rabbitmq: Rab
     assert broker.take(POSITIONS) is None
     broker.report({"number": 2})
     for queue, numbers in ((POSITIONS, [2]), ("trip_service.positions", [1, 2])):
-        messages = [eventually(lambda name=queue: broker.take(name)) for _ in numbers]
+        messages: list[Any] = [eventually(partial(broker.take, queue)) for _ in numbers]
         assert [message.payload["positions"][0]["number"] for message in messages] == numbers
 
 
