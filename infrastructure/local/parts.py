@@ -19,7 +19,7 @@ class Parts:
         self._rabbitmq = RabbitMQ(layout.rabbitmq)
 
     def prepare_postgres(self, composition: Composition) -> None:
-        """Not while it runs; with room for the processes that are chosen, and some more. Raises LocalError."""
+        """Not while it runs. It takes the connections of the processes of now, and some more. Raises LocalError."""
         self._postgres.prepare(WITH_DATABASE, max(CONNECTIONS, composition.private_connections()))
 
     def check_room(self, composition: Composition) -> None:
