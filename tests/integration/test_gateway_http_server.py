@@ -398,8 +398,8 @@ def test_an_answer_that_is_taken_leaves_no_limit_behind(server, connect, monkeyp
     client = connect()
     for _ in range(2):
         assert client.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
-        [connection] = server._connections._open.values()
-        wait_until(lambda: connection.answered_since is None and connection._answer_limit is None)
+        wait_until(lambda: all(c._answer_limit is None for c in server._connections._open.values()))
+    assert len(server._connections) == 1
 
 
 def test_the_connection_idle_longest_makes_way_though_it_is_not_the_oldest(server, connect, monkeypatch):
