@@ -11,6 +11,8 @@ from shared.errors import Invalid
 # No object that we take has so many members; naming each unknown one of a flood would help nobody but its sender.
 MAX_MEMBERS = 50
 MAX_ERRORS = 100
+# A name that nobody declared is the sender's own text, and may be as long as its message.
+MAX_NAME = 100
 
 
 class StrictSchema(Schema):
@@ -34,7 +36,8 @@ def flatten(messages: Any, path: str = "") -> dict[str, list[str]]:
         return {path or "body": [str(message) for message in messages]}
     flat: dict[str, list[str]] = {}
     for key, value in messages.items():
-        step = path if key == "_schema" else f"{path}.{key}" if path else str(key)
+        name = str(key)[:MAX_NAME]
+        step = path if key == "_schema" else f"{path}.{name}" if path else name
         for where, texts in flatten(value, step).items():
             flat.setdefault(where, []).extend(texts)
     return flat
