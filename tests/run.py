@@ -19,7 +19,7 @@ from typing import IO
 ROOT = Path(__file__).resolve().parents[1]
 COVERAGE = ROOT / ".parts-of-coverage"
 PYTEST = [sys.executable, "-m", "pytest", "--cov", "--cov-branch"]
-AT_ONCE = 3
+AT_ONCE = 2
 # What an interrupted part may take to end what it has started.
 CLEANING_S = 60
 

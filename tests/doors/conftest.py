@@ -1,7 +1,6 @@
 """A stack whose doors are tried by force: apart from the black-box tests', with nothing left out of its logs."""
 
 import json
-import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,23 +19,8 @@ from tests.stack import RunningStack, free_port, running_services, running_stack
 AUDIENCE, ISSUER = "bike-company", "https://login.example.org"
 
 
-ENOUGH_FILES = 65536
-
-
 @pytest.fixture(scope="session")
-def open_files() -> Iterator[int]:
-    """How many files this process and the stack may have open: as many as an ordinary user may ask for."""
-    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    soft = max(before, ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_FILES))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    yield soft
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
-
-
-@pytest.fixture(scope="session")
-def stack(
-    private_parts: PrivateParts, tmp_path_factory: pytest.TempPathFactory, open_files: int
-) -> Iterator[RunningStack]:
+def stack(private_parts: PrivateParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     with running_stack(private_parts, tmp_path_factory.mktemp("logs"), LOG_LEVEL="DEBUG") as running:
         yield running
     assert_private(running)

@@ -32,10 +32,7 @@ def fuzz(
     trip_ids: Sequence[str],
     phases: str | None = None,
 ) -> Outcome:
-    """All phases (or `phases`) with good and bad data, up to `examples` for each operation and phase.
-
-    Raises ValueError when what schemathesis printed does not say how many cases there were.
-    """
+    """All phases (or `phases`) with good and bad data, up to `examples` for each operation and phase."""
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run"]
     command += [f"{gateway_url}/openapi.json", "--max-examples", str(examples), "--seed", str(seed), "--no-color"]
     command += ["--header", f"Authorization: Bearer {token}"] if token else []
@@ -52,12 +49,5 @@ def fuzz(
         ended = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=MAX_SECONDS, check=False
         )
-    return outcome_of(ended.returncode, ended.stdout, ended.stderr)
-
-
-def outcome_of(status: int, printed: str, errors: str) -> Outcome:
-    """Of a run that ended with `status`; raises ValueError when it does not say how many cases there were."""
-    counted = GENERATED.search(printed)
-    if counted is None:
-        raise ValueError(f"schemathesis (status {status}) does not say how many cases it made:\n{printed}{errors}")
-    return Outcome(status == 0, int(counted[1]), printed + errors)
+    counted = GENERATED.search(ended.stdout)
+    return Outcome(ended.returncode == 0, int(counted[1]) if counted else 0, ended.stdout + ended.stderr)
