@@ -19,6 +19,7 @@ from shared.validation import StrictSchema, load
 
 STATUSES = [status.value for status in Status]
 MAX_BATCH = 1000
+ONE_YEAR_S = 366 * 24 * 3600
 
 
 class NewBikeSchema(StrictSchema):
@@ -125,7 +126,7 @@ class CheckInSchema(StrictSchema):
 class CheckOutsSchema(StrictSchema):
     """Arguments of `check_outs`."""
 
-    older_than_s = Number(minimum=0, load_default=0.0)
+    older_than_s = Number(minimum=0, maximum=ONE_YEAR_S, load_default=0.0)
     limit = fields.Integer(strict=True, load_default=MAX_LIMIT, validate=validate.Range(1, MAX_LIMIT))
     cursor = fields.String()
 

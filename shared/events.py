@@ -30,6 +30,7 @@ from shared.topology import dead_letter_queue, declare, durable_queue
 
 log = logging.getLogger(__name__)
 
+INVALID = "invalid"
 DELAYS_S = (1, 5, 30, 120)
 OUTAGE_DELAY_S = 5
 
@@ -113,7 +114,7 @@ class EventHandler(NamekoEventHandler):
     def _settle_failed(self, message: Message, error: Exception) -> str:
         attempt = _attempts_before(message)
         if isinstance(error, Invalid):
-            outcome, then = metrics.DEAD, partial(self._bury, message, "invalid", f"{error.detail} {error.errors}")
+            outcome, then = metrics.DEAD, partial(self._bury, message, INVALID, f"{error.detail} {error.errors}")
         elif is_outage(error):
             outcome, then = metrics.PUT_OFF, partial(self._put_off, message, OUTAGE_DELAY_S, attempt)
         elif attempt < len(DELAYS_S):
@@ -154,9 +155,15 @@ class EventHandler(NamekoEventHandler):
 
     def _bury(self, message: Message, reason: str, detail: str) -> None:
         request_id = message.headers.get("nameko.request_id")
+        # What is wrong with an invalid event names its members, which may be anybody's text: the dead letter has it.
         log.error(
             "an event cannot be handled",
-            extra={"queue": self.queue.name, "reason": reason, "detail": detail, "request_id": request_id},
+            extra={
+                "queue": self.queue.name,
+                "reason": reason,
+                "detail": None if reason == INVALID else detail,
+                "request_id": request_id,
+            },
         )
         dead_letters.publish(
             self.publisher,

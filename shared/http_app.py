@@ -162,6 +162,7 @@ class HttpApp:
         connection = environ.get("http.connection")
         if connection is None:
             return
+        connection.conn_state.begin_answer()
         too_slow = response.status_code == 408
         if self.server.is_draining or too_slow or environ["wsgi.input"].remaining > MAX_DISCARD:
             connection.close_connection = True

@@ -7,15 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import eventlet
-from eventlet import greenio, wsgi
+from eventlet import greenio, hubs, wsgi
 
 from shared.listening import has_input
 
 MAX_CONNECTIONS = 1000
 SPARE_FILES = 64
-# So long a client may take over its request, however many others wait for its place.
+# So long a client may take over its request or its answer, however many others wait for its place.
 PATIENCE_S = 1.0
-# A new connection's request may be on its way still.
+# So long it may take over its answer, though nobody waits.
+ANSWER_TIMEOUT_S = 120
+# The next request of a connection that was busy just now, or is new, may be on its way still.
 GRACE_S = 0.5
 LOOK_AGAIN_S = 0.05
 
@@ -23,11 +25,14 @@ LOOK_AGAIN_S = 0.05
 class Connection(list[Any]):
     """eventlet's [address, socket, state] of a connection."""
 
+    # Monotonic times: since when the server waits for the client to send, and to take its answer.
     awaited_since: float | None = None
+    answered_since: float | None = None
+    _answer_limit: Any = None
 
     def __init__(self, address: Any, sock: Any) -> None:
         super().__init__([address, sock, wsgi.STATE_IDLE])
-        self.opened_at = time.monotonic()
+        self.opened_at = self.idle_since = time.monotonic()
 
     @contextmanager
     def awaiting(self, since: float | None = None) -> Iterator[None]:
@@ -38,12 +43,36 @@ class Connection(list[Any]):
         finally:
             self.awaited_since = None
 
+    def begin_answer(self) -> None:
+        """The answer is there; from now on the client has `ANSWER_TIMEOUT_S` to take it."""
+        self.end_answer()
+        self.answered_since = time.monotonic()
+        self._answer_limit = hubs.get_hub().schedule_call_global(ANSWER_TIMEOUT_S, self.close_soon)
+
+    def end_answer(self) -> None:
+        """The answer is written, or given up."""
+        self.answered_since = None
+        if self._answer_limit is not None:
+            self._answer_limit.cancel()
+            self._answer_limit = None
+
+    def become_idle(self) -> None:
+        """The server begins to wait for a next request."""
+        self.idle_since = time.monotonic()
+
+    @property
+    def waited_for_since(self) -> float | None:
+        """Since when the client keeps the server waiting with a request or an answer."""
+        if self[2] == wsgi.STATE_CLOSE:
+            return None
+        return min((since for since in (self.awaited_since, self.answered_since) if since is not None), default=None)
+
     @property
     def is_idle(self) -> bool:
         return bool(self[2] == wsgi.STATE_IDLE and not has_input(self[1]))
 
     def close_soon(self) -> None:
-        """Its greenlet sees the end of the input, and ends."""
+        """Its greenlet sees the end of the input, or that nobody takes its output, and ends."""
         self[2] = wsgi.STATE_CLOSE
         greenio.shutdown_safe(self[1])
 
@@ -77,15 +106,19 @@ class Connections:
                 self.close_one()
 
     def close_one(self) -> None:
-        """Close the oldest that is idle, else the one whose client takes longest to send its request, if it is slow."""
+        """Close the one idle longest, else the one whose client takes longest over its request or its answer.
+
+        Only who is slow is closed, and of those that were busy just now one only when nobody is.
+        """
         now = time.monotonic()
-        for connection in self._open.values():
-            if connection.is_idle and now - connection.opened_at > GRACE_S:
-                connection.close_soon()
-                return
-        slow = [(c.awaited_since, id(c)) for c in self._open.values() if c.awaited_since and c[2] != wsgi.STATE_CLOSE]
-        if slow and now - min(slow)[0] > PATIENCE_S:
+        idle = [(c.idle_since, id(c)) for c in self._open.values() if c.is_idle and now - c.opened_at > GRACE_S]
+        slow = [(c.waited_for_since, id(c)) for c in self._open.values() if c.waited_for_since is not None]
+        if idle and now - min(idle)[0] > GRACE_S:
+            self._open[min(idle)[1]].close_soon()
+        elif slow and now - min(slow)[0] > PATIENCE_S:
             self._open[min(slow)[1]].close_soon()
+        elif idle:
+            self._open[min(idle)[1]].close_soon()
 
     def close_idle(self, spared_s: float) -> None:
         """Close those that are idle, but not what was opened within the last `spared_s` seconds."""

@@ -8,7 +8,7 @@ from werkzeug.datastructures import Headers
 
 from shared.jwt import Identity, InvalidToken, Verifier
 from shared.problems import Problem
-from shared.rate_limit import RateLimit, TrustedProxies
+from shared.rate_limit import RateLimit, TrustedProxies, address_key
 
 REALM = 'Bearer realm="bike-company"'
 REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-ID"
@@ -76,7 +76,7 @@ class HttpPolicy:
             caller = f"sub:{identity.role}:{identity.sub}"
         else:
             address = self.proxies.client_address(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR"))
-            caller = f"address:{address}"
+            caller = f"address:{address_key(address)}"
         seconds = self.rate_limit.retry_after(caller)
         if seconds is not None:
             raise Problem(429, "Too many requests.", headers={"Retry-After": str(seconds)})

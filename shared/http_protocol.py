@@ -88,11 +88,15 @@ class StrictProtocol(HttpProtocol):
             return
         self.environ = self.get_environ()
         self.application = self.server.app
-        self.handle_one_response()
+        try:
+            self.handle_one_response()
+        finally:
+            self.conn_state.end_answer()
         if self.close_connection and not self.environ["eventlet.input"].is_consumed:
             self.may_have_unread_input = True
 
     def _await_first_byte(self) -> bool:
+        self.conn_state.become_idle()
         self.connection.settimeout(self.server.keepalive)
         try:
             return bool(self.rfile.peek(1))
@@ -171,8 +175,12 @@ class StrictProtocol(HttpProtocol):
         body = b"" if self.command == "HEAD" else response.get_data()
         lines = [f"HTTP/1.1 {response.status_code} {responses.get(response.status_code, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in response.headers.items()]
-        self.wfile.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body)
-        self.wfile.flush()
+        self.conn_state.begin_answer()
+        try:
+            self.wfile.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body)
+            self.wfile.flush()
+        finally:
+            self.conn_state.end_answer()
 
     def finish(self) -> None:
         if self.may_have_unread_input:

@@ -6,6 +6,7 @@ the container waits for its workers, and dies of a client's reset connection.
 
 import errno
 import logging
+import socket
 import sys
 from functools import partial
 from typing import Any
@@ -26,6 +27,8 @@ from shared.listening import adopt, listen
 log = logging.getLogger(__name__)
 
 SOCKET_TIMEOUT_S = 30
+# The kernel's own choice grows to megabytes, which it takes many answers to fill that nobody reads.
+SEND_BUFFER = 1 << 17
 KEEP_ALIVE_S = 75
 DRAIN_S = 7
 # A connection that is younger than this has a request on its way, even when nothing of it is there yet.
@@ -116,6 +119,7 @@ class HttpServer(WebServer):
                     raise
                 continue
             sock.settimeout(SOCKET_TIMEOUT_S)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             connection = self._connections.add(address, sock)
             self.container.spawn_managed_thread(partial(self._serve, connection), identifier="http_connection")
 

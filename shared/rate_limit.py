@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import math
+import re
 import time
 from collections.abc import Iterable
 
@@ -14,7 +15,11 @@ from limits.strategies import MovingWindowRateLimiter
 
 log = logging.getLogger(__name__)
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# A subscriber has that much of IPv6 at least, and may call from any address in it.
+IPV6_PREFIX = 64
+WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|(\d+\.\d+\.\d+\.\d+):\d{1,5}")
 THIS_PROCESS = "memory://"
 STORAGE_TIMEOUT_S = 0.5
 STORAGE_RETRY_S = 5.0
@@ -76,25 +81,37 @@ class TrustedProxies:
         self._networks: list[Network] = [ipaddress.ip_network(text, strict=False) for text in networks]
 
     def client_address(self, peer: str, forwarded_for: str | None) -> str:
-        """The nearest address that is no trusted proxy: what a client wrote further left proves nothing."""
-        address = peer
-        for claimed in reversed([part.strip() for part in (forwarded_for or "").split(",")]):
-            if not self._trusts(address) or not _is_address(claimed):
+        """The nearest address that is no trusted proxy: what a client wrote further left proves nothing.
+
+        In one spelling only, without a port; `peer` as it is when it is no IP address.
+        """
+        address = address_of(peer)
+        if address is None:
+            return peer
+        for text in reversed((forwarded_for or "").split(",")):
+            claimed = address_of(text.strip())
+            if claimed is None or not self._trusts(address):
                 break
             address = claimed
-        return address
+        return str(address)
 
-    def _trusts(self, text: str) -> bool:
-        if not self._networks or not _is_address(text):
-            return False
-        address = ipaddress.ip_address(text)
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        return any(mapped in network for network in self._networks)
+    def _trusts(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
 
 
-def _is_address(text: str) -> bool:
+def address_of(text: str) -> Address | None:
+    """The IP address in `addr`, `addr:port` or `[addr]:port`, IPv4 in IPv6 as IPv4; None when there is none."""
+    match = WITH_PORT.fullmatch(text)
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address((match[1] or match[2]) if match else text)
     except ValueError:
-        return False
-    return True
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def address_key(text: str) -> str:
+    """What the callers at this address are counted by: the IPv4 address, or the IPv6 network of its subscriber."""
+    address = address_of(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False))
+    return text if address is None else str(address)

@@ -14,6 +14,8 @@ from shared.origins import Origin
 MAX_MEMBERS = 50
 MAX_ERRORS = 100
 MAX_CALLS = 1000
+# A name that nobody declared is the sender's own text, and may be as long as its message.
+MAX_NAME = 100
 
 
 class StrictSchema(Schema):
@@ -37,7 +39,8 @@ def flatten(messages: Any, path: str = "") -> dict[str, list[str]]:
         return {path or "body": [str(message) for message in messages]}
     flat: dict[str, list[str]] = {}
     for key, value in messages.items():
-        step = path if key == "_schema" else f"{path}.{key}" if path else str(key)
+        name = str(key)[:MAX_NAME]
+        step = path if key == "_schema" else f"{path}.{name}" if path else name
         for where, texts in flatten(value, step).items():
             flat.setdefault(where, []).extend(texts)
     return flat

@@ -6,18 +6,22 @@ the company is back. With arguments it is one plain pytest. Exit code 0 when all
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
+from types import FrameType
 from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 COVERAGE = ROOT / ".parts-of-coverage"
 PYTEST = [sys.executable, "-m", "pytest", "--cov", "--cov-branch"]
-AT_ONCE = 3
+AT_ONCE = 2
+# What an interrupted part may take to end what it has started.
+CLEANING_S = 60
 
 
 @dataclass
@@ -84,11 +88,29 @@ def run(waiting: list[Part], at_once: int) -> list[str]:
                     failed.append(part.name)
             time.sleep(0.1)
     finally:
-        for part in running:
-            assert part.process is not None, "started"
+        interrupt(running)
+    return failed
+
+
+def interrupt(running: list[Part]) -> None:
+    """End the parts as Ctrl-C does, so that they end what they have started; show what they said."""
+    until = time.monotonic() + CLEANING_S
+    for part in running:
+        assert part.process is not None, "started"
+        part.process.send_signal(signal.SIGINT)
+    for part in running:
+        assert part.process is not None, "started"
+        try:
+            part.process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
             part.process.terminate()
             part.process.wait()
-    return failed
+        part.show()
+
+
+def terminated(number: int, frame: FrameType | None) -> None:
+    """As Ctrl-C: without this a SIGTERM would leave the parts running."""
+    raise KeyboardInterrupt
 
 
 def main(arguments: list[str]) -> int:
@@ -106,6 +128,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, terminated)
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -54,6 +54,10 @@ class Start:
         trip_id, key = call.get("trip_id") or str(uuid4()), call.get("idempotency_key")
         return cls(trip_id, call["bike_id"], call["rider_id"], key, call.get("origin"))
 
+    def is_of(self, trip: Trip) -> bool:
+        """Whether this is the start of `trip`, told again, rather than one that took its id."""
+        return (self.bike_id, self.rider_id) == (trip.bike_id, trip.rider_id)
+
 
 def undecided(starts: Iterable[Start]) -> list[Start]:
     """Those that have no outcome yet."""
@@ -95,14 +99,14 @@ class Renting:
 
     def _look(self, starts: Sequence[Start]) -> None:
         """Answer those whose trip is there already, refuse those whose rider has another one."""
-        answers: list[tuple[Start, Json]] = []
+        answers: list[tuple[Start, Json | Conflict]] = []
         with self.transaction() as session:
             trips = Trips(session)
             known = trips.by_ids((start.trip_id for start in starts), tombstones=True)
             for start in by_key(starts):
                 trip = known.get(start.trip_id)
                 if trip is not None and trip.status != Status.VOID:
-                    answers.append((start, _keep(session, start, trip)))
+                    answers.append((start, _repeated(session, start, trip)))
                 elif trip is not None:
                     # The sweeper has put this id to rest: it had, and will have, no effect.
                     start.trip_id = str(uuid4())
@@ -134,7 +138,7 @@ class Renting:
                     NewTrip(each.trip_id, each.bike_id, each.rider_id, now, each.place, each.origin) for each in starts
                 ]
                 started = Trips(session).start(new)
-                stored = [start for start in by_key(starts) if start.trip_id in started]
+                stored = [each for each in by_key(starts) if each.trip_id in started and each.is_of(started[each.trip_id])]
                 answers = [_keep(session, start, started[start.trip_id]) for start in stored]
         except Exception as error:
             # After an outage nobody knows whether the commit came through; the sweeper looks and puts it right.
@@ -162,9 +166,9 @@ class Renting:
             # These very calls, delivered twice, have won; while a trip runs its bike stays checked out.
             there = {trip_id for trip_id, trip in known.items() if trip.status != Status.VOID}
             twins = [start for start in by_key(starts) if start.trip_id in there]
-            answers = [_keep(session, start, known[start.trip_id]) for start in twins]
-        active = {trip.id for trip in known.values() if trip.status == Status.ACTIVE}
-        self._give_back([start for start in starts if start.trip_id not in active])
+            answers = [_repeated(session, start, known[start.trip_id]) for start in twins]
+        riding_on = {trip.id: trip.bike_id for trip in known.values() if trip.status == Status.ACTIVE}
+        self._give_back([start for start in starts if riding_on.get(start.trip_id) != start.bike_id])
         for start, answer in zip(twins, answers, strict=True):
             start.outcome = answer
         for start in undecided(starts):
@@ -223,6 +227,11 @@ def _begin(session: Session, start: Start) -> None:
     start.trip_id = attempt.resource_id
     if attempt.answer is not None:
         start.outcome = {**attempt.answer, "replayed": True}
+
+
+def _repeated(session: Session, start: Start, trip: Trip) -> Json | Conflict:
+    """The outcome of a start whose id a trip has already: that trip, if this is its start told again."""
+    return _keep(session, start, trip) if start.is_of(trip) else Conflict("The id belongs to another trip.")
 
 
 def _keep(session: Session, start: Start, trip: Trip) -> Json:

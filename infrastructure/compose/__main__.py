@@ -34,11 +34,11 @@ def render() -> None:
 def build() -> None:
     engine.check_engine()
     here = stack()
-    here.keep_settings()
     builder = here.builder
     builder.parts()
     builder.services(SERVICES)
     builder.all_in_one()
+    here.keep_settings()
 
 
 def run() -> None:
@@ -47,8 +47,8 @@ def run() -> None:
     here = stack()
     chosen = here.wanted()
     here.render(chosen)
-    here.keep_settings()
     here.prepare_images(chosen)
+    here.keep_settings()
     say("Starting the containers ...")
     here.start(chosen)
     where = f" at {here.gateway_url}" if "gateway_service" in chosen.services else ""

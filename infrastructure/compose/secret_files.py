@@ -1,4 +1,4 @@
-"""The secrets of the containers, made on the first start and kept: one file each under `.local/docker/secrets`.
+"""The secrets of the containers, made on the first start and kept: one file each under `secrets` of the project.
 
 The folder is closed to other users (0700), and so is `.local`. The files in it are readable by all (0444): compose
 mounts each into just those containers that need it, where an unprivileged user of another number must read it, and

@@ -10,7 +10,7 @@ docker-base: ## make a base image of Debian's packages, for machines that cannot
 docker-build: setup ## build all images [OFFLINE=1: on that base image, with broker and database of Debian]
 	@$(COMPOSE) build
 
-docker-run: setup ## run it in containers [SERVICES="gateway bike" PROCESSES="bike=2" GATEWAY_PORT=8000]
+docker-run: setup ## run it in containers [SERVICES="gateway bike" PROCESSES="bike=2" GATEWAY_PORT=8000 BUILD=0]
 	@$(COMPOSE) run
 
 docker-down: setup ## stop and remove the containers [VOLUMES=1: with all data]

@@ -3,12 +3,12 @@
 # Needs root, debootstrap and a Docker engine. The host's CA certificates go in with it, so that downloads in
 # `docker build` work behind the same proxy as on the host.
 #
-#   make-base-image.sh [IMAGE]        SUITE=bookworm MIRROR=http://deb.debian.org/debian
+#   make-base-image.sh [IMAGE]        SUITE=bookworm MIRROR=URL, by default the one that this host's apt uses
 set -eu
 
 image=${1:-bike-company/debian-python:bookworm}
 suite=${SUITE:-bookworm}
-mirror=${MIRROR:-http://deb.debian.org/debian}
+mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" 2>/dev/null | head -n 1)}
 certificates=/etc/ssl/certs/ca-certificates.crt
 
 fail() {
@@ -17,6 +17,7 @@ fail() {
 }
 
 [ "$(id -u)" = 0 ] || fail "debootstrap needs root: sudo make docker-base"
+[ -n "$mirror" ] || fail "this host's apt knows no mirror of $suite: name one with MIRROR"
 command -v debootstrap >/dev/null || fail "debootstrap is missing (Debian: apt-get install debootstrap)"
 docker version --format '{{.Server.Version}}' >/dev/null || fail "there is no Docker engine to talk to"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import eventlet
 
+from infrastructure.local.process import leashed
 from tests.faults import ledger
 from tests.faults.ledger import CONFIRMED, Entry
 from tests.faults.supervisor import ROOT
@@ -29,7 +30,8 @@ class Load:
         self.began = time.time()
 
     def __enter__(self) -> "Load":
-        command = [sys.executable, "-m", "tests.faults.load"]
+        # A test that is killed ends no load: the leash does.
+        command = leashed("SIGKILL", [sys.executable, "-m", "tests.faults.load"])
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(self._order).encode() + b"\n")

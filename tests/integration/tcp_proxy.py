@@ -35,7 +35,9 @@ class TcpProxy:
         """Reset all connections; new ones are taken."""
         for forwarding, ends in list(self._connections.items()):
             for end in ends:
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+                # One that its peer has ended just now is closed already.
+                with contextlib.suppress(OSError):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
             forwarding.kill()
 
     def refuse(self) -> None:

@@ -48,6 +48,7 @@ JUNK: dict[str, Any] = {
     "infinity": float("inf"),
     "minus infinity": float("-inf"),
     "400 digits": 10**400,
+    "nearly infinity": 1e308,
     "a huge text": "x" * 100_000,
     "a NUL": "a\0b",
     "half a surrogate pair": "a\ud800",

@@ -37,6 +37,10 @@ class SampleService:
         SampleService.release.wait()
         return Answer("x" * 200_000, media_type="text/plain")
 
+    @http("GET", "/large", summary="Answers with more than sockets hold")
+    def large(self, call: Call):
+        return Answer("x" * 20_000_000, media_type="text/plain")
+
     @http("GET", "/defect", summary="Fails")
     def defect(self, call: Call):
         raise ZeroDivisionError("a secret")
@@ -49,8 +53,12 @@ class SampleService:
 class Client:
     """A connection on which bytes are written and answers read."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, timeout=10)
+    def __init__(self, address: tuple[str, int], receive_buffer: int = 0) -> None:
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(10)
+        self.socket.connect(address)
         self.file = self.socket.makefile("rb")
 
     def send(self, text: str | bytes) -> "Client":
@@ -98,8 +106,8 @@ def server(container):
 
 
 @pytest.fixture
-def connect(server) -> Callable[[], Client]:
-    return lambda: Client(server._sock.getsockname())
+def connect(server) -> Callable[..., Client]:
+    return lambda **options: Client(server._sock.getsockname(), **options)
 
 
 def problem(answer) -> dict:
@@ -362,6 +370,63 @@ def test_a_connection_beyond_the_limit_takes_the_place_of_a_slow_one(server, con
     slow = [connect().send(begun) for _ in range(2)]
     assert connect().send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
     assert slow[0].is_closed()
+
+
+def does_not_read(server, connect) -> list[Client]:
+    """Two clients whose answers are there, and are not taken."""
+    deaf = [connect(receive_buffer=2048).send(HEAD.format("GET /large") + "\r\n") for _ in range(2)]
+    wait_until(lambda: sum(c.answered_since is not None for c in server._connections._open.values()) == 2)
+    return deaf
+
+
+def test_a_connection_beyond_the_limit_takes_the_place_of_one_that_does_not_read(server, connect, monkeypatch):
+    monkeypatch.setattr("shared.http_connections.PATIENCE_S", 0.1)
+    server._connections.room = eventlet.Semaphore(2)
+    deaf = does_not_read(server, connect)
+    assert connect().send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+    assert len(deaf[0].answer()[2]) < 20_000_000
+
+
+def test_an_answer_that_is_not_taken_in_time_ends_its_connection(server, connect, monkeypatch):
+    monkeypatch.setattr("shared.http_connections.ANSWER_TIMEOUT_S", 0.1)
+    does_not_read(server, connect)
+    wait_until(lambda: not server._connections)
+
+
+def test_an_answer_that_is_taken_leaves_no_limit_behind(server, connect, monkeypatch):
+    monkeypatch.setattr("shared.http_connections.ANSWER_TIMEOUT_S", 0.2)
+    client = connect()
+    for _ in range(2):
+        assert client.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+        wait_until(lambda: all(c._answer_limit is None for c in server._connections._open.values()))
+    assert len(server._connections) == 1
+
+
+def test_the_connection_idle_longest_makes_way_though_it_is_not_the_oldest(server, connect, monkeypatch):
+    monkeypatch.setattr("shared.http_connections.GRACE_S", 0.1)
+    server._connections.room = eventlet.Semaphore(2)
+    oldest, younger = connect(), connect()
+    for client in (younger, oldest):
+        assert client.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+    assert connect().send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+    assert younger.is_closed()
+    assert oldest.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+
+
+def test_the_connections_of_busy_clients_make_way_when_nobody_is_idle_for_long(server, connect, monkeypatch):
+    monkeypatch.setattr("shared.http_connections.GRACE_S", 0.2)
+    server._connections.room = eventlet.Semaphore(1)
+    busy = connect()
+
+    def talk() -> None:
+        while True:
+            busy.send(HEAD.format("GET /fast") + "\r\n").answer()
+            eventlet.sleep(0.02)
+
+    talking = eventlet.spawn(talk)
+    assert connect().send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
+    with pytest.raises((EOFError, OSError)):
+        talking.wait()
 
 
 def test_a_connection_that_becomes_idle_makes_way_for_one_that_waits_already(server, connect):

@@ -97,6 +97,18 @@ def test_one_start_twice_in_a_batch_is_one_trip(bikes: Any, trips: Any) -> None:
     assert trips.start(**keyed) == {**answers[1]["result"], "replayed": True}
 
 
+def test_of_starts_of_a_batch_under_one_id_one_is_had(bikes: Any, trips: Any) -> None:
+    trip_id, free = new_id(), fleet(bikes, 2)
+    calls = [start(bike_id, rider_id, trip_id) for bike_id in free for rider_id in (new_id(), new_id())]
+    answers = trips.start_many(calls)
+    assert sorted(kinds(answers)) == ["Conflict", "Conflict", "Conflict", "ok"]
+    trip = trips.get(trip_id)
+    won = kinds(answers).index("ok")
+    assert (trip["bike_id"], trip["rider_id"]) == (calls[won]["bike_id"], calls[won]["rider_id"])
+    assert {status(bikes, each) for each in free if each != trip["bike_id"]} == {"available"}
+    assert status(bikes, trip["bike_id"]) == "in_use"
+
+
 def test_refusals_in_a_batch_are_kept_under_their_keys(bikes: Any, trips: Any) -> None:
     busy, calls = fleet(bikes, 1)[0], []
     bikes.check_out(busy, trip_id := new_id(), "another")

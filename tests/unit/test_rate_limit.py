@@ -10,7 +10,9 @@ from limits.errors import StorageError
 from gateway_service.settings import Settings
 from shared import rate_limit
 from shared.config import ConfigurationError
-from shared.rate_limit import RateLimit
+from shared.http_policy import HttpPolicy
+from shared.problems import Problem
+from shared.rate_limit import RateLimit, TrustedProxies, address_key
 
 
 def settings(storage: str) -> Settings:
@@ -75,3 +77,45 @@ def test_a_store_that_is_away_limits_nobody_and_is_not_asked_each_time(
     monkeypatch.setattr(limit, "_ask_again_at", 0.0)
     assert limit.retry_after("ann") is None
     assert limit.retry_after("ann")
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::/64"),
+        ("2001:DB8:0:1::", "2001:db8:0:1::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_an_ipv6_subscriber_is_one_caller(address: str, key: str) -> None:
+    assert address_key(address) == key
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("192.0.2.1:4711", "192.0.2.1"),
+        ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("2001:0db8::0001", "2001:db8::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:port", "10.0.0.1"),
+        ("[192.0.2.1", "10.0.0.1"),
+        ("192.0.2.1, [::ffff:10.0.0.2]:80", "192.0.2.1"),
+    ],
+)
+def test_a_proxy_may_write_a_port_with_the_address(written: str, address: str) -> None:
+    assert TrustedProxies(["10.0.0.0/8"]).client_address("10.0.0.1", written) == address
+
+
+def test_other_addresses_of_a_network_are_limited_together() -> None:
+    policy = HttpPolicy(rate_limit=RateLimit("2/minute"))
+    for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"):
+        policy.count(None, {"REMOTE_ADDR": address})
+    with pytest.raises(Problem) as refused:
+        policy.count(None, {"REMOTE_ADDR": "2001:db8::3"})
+    assert refused.value.status == 429

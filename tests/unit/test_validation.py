@@ -115,3 +115,7 @@ def test_other_empty_arguments_count(value: Any) -> None:
     with pytest.raises(Invalid) as refused:
         load_arguments(ArgumentsSchema(), since="2026-05-01T12:00:00Z", limit=value)
     assert set(refused.value.errors) == {"limit"}
+
+
+def test_a_name_that_nobody_declared_is_told_of_in_short() -> None:
+    assert list(flatten({"positions": {3: {"x" * 1_000_000: ["Unknown field."]}}})) == ["positions.3." + "x" * 100]
