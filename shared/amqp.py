@@ -3,6 +3,7 @@
 from typing import Any
 
 import amqp.exceptions
+import amqp.transport
 import kombu.exceptions
 from kombu import Connection
 from kombu.transport import pyamqp
@@ -12,6 +13,7 @@ HEARTBEAT = 5
 CONNECT_TIMEOUT = 5
 # The broker answers a declaration, a subscription or a farewell at once, or not at all.
 ANSWER_LIMIT_S = 10.0
+READ_AT_ONCE = 16_384
 
 # `amqp`'s own errors, kombu's wrapper around them, and the plain socket errors that neither wraps.
 BROKER_ERRORS = (OSError, amqp.exceptions.AMQPError, kombu.exceptions.OperationalError)
@@ -59,3 +61,15 @@ class _Client(Connection):
 def connection(uri: str) -> Connection:
     """A connection to `uri`, not yet established, that notices a dead peer and does not wait for ever."""
     return _Client(uri, heartbeat=HEARTBEAT, connect_timeout=CONNECT_TIMEOUT)
+
+
+def read_ahead(established: Any) -> None:
+    """Let py-amqp's `established` connection take from its socket what is there.
+
+    It asks for the header, the payload and the end of each frame in turn, nine system calls for a small message: a
+    third of what receiving one costs (32 µs, and 22 so). What it is given beyond that it keeps.
+    """
+    transport = established.transport
+    if isinstance(transport, amqp.transport.TCPTransport):
+        receive = transport.sock.recv
+        transport._quick_recv = lambda wanted: receive(max(wanted, READ_AT_ONCE))

@@ -21,7 +21,7 @@ from nameko.extensions import Entrypoint
 
 from shared import dead_letters
 from shared import message_metrics as metrics
-from shared.amqp import BROKER_ERRORS, HEARTBEAT, connection
+from shared.amqp import BROKER_ERRORS, HEARTBEAT, connection, read_ahead
 from shared.arrivals import Arrivals
 from shared.consumers import MAX_BACKOFF, raw_body, settle
 from shared.errors import Unavailable
@@ -122,7 +122,7 @@ class BatchConsumer(Entrypoint):
         while not self._stopping:
             try:
                 with connection(self.container.config["AMQP_URI"]) as conn:
-                    conn.connect()
+                    read_ahead(conn.connect())
                     backoff = 0.2
                     self._consume(conn)
             except BROKER_ERRORS as error:

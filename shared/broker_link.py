@@ -12,7 +12,7 @@ import amqp
 from eventlet.event import Event
 
 from shared import publisher_metrics as metrics
-from shared.amqp import HEARTBEAT, connection
+from shared.amqp import HEARTBEAT, connection, read_ahead
 from shared.consumers import raw_body
 from shared.errors import Unavailable
 
@@ -70,6 +70,7 @@ class Link:
     def __init__(self, uri: str) -> None:
         self._connection = connection(uri)
         self._transport = self._connection.connect()
+        read_ahead(self._transport)
         # py-amqp reads from the socket before each publish if this is set; only the reader may read here.
         self._transport.client_properties["capabilities"]["connection.blocked"] = False
         self._channel = self._transport.channel()

@@ -17,7 +17,7 @@ from kombu import Connection, Consumer, Queue
 from kombu.message import Message
 from nameko.messaging import QueueConsumer as NamekoQueueConsumer
 
-from shared.amqp import BROKER_ERRORS, connection
+from shared.amqp import BROKER_ERRORS, connection, read_ahead
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class QueueConsumer(NamekoQueueConsumer):
             backoff = 0.2
             while not conn.connected:
                 try:
-                    conn.connect()
+                    read_ahead(conn.connect())
                 except BROKER_ERRORS as error:
                     log.warning("waiting for the broker", extra={"reason": repr(error), "retry_in_s": backoff})
                     self._drop_unregistered()

@@ -49,8 +49,7 @@ def load_event(payload: Any) -> dict[str, Any]:
 
 def first_time(session: Session, inbox: type[Any], event_id: str, handler: str) -> bool:
     """Whether `handler` has not handled this event before; if so it counts as handled when `session` commits."""
-    row = insert(inbox).values(event_id=event_id, handler=handler).on_conflict_do_nothing()
-    return session.execute(row.returning(inbox.event_id)).first() is not None
+    return bool(first_times(session, inbox, [event_id], handler))
 
 
 def first_times(session: Session, inbox: type[Any], event_ids: Iterable[str], handler: str) -> set[str]:
