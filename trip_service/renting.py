@@ -138,7 +138,8 @@ class Renting:
                     NewTrip(each.trip_id, each.bike_id, each.rider_id, now, each.place, each.origin) for each in starts
                 ]
                 started = Trips(session).start(new)
-                stored = [each for each in by_key(starts) if each.trip_id in started and each.is_of(started[each.trip_id])]
+                mine = [start for start in starts if start.trip_id in started and start.is_of(started[start.trip_id])]
+                stored = by_key(mine)
                 answers = [_keep(session, start, started[start.trip_id]) for start in stored]
         except Exception as error:
             # After an outage nobody knows whether the commit came through; the sweeper looks and puts it right.
