@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -231,7 +232,7 @@ def test_an_event_of_a_batch_belongs_to_its_own_request(trip_database_url: str) 
     origins = [Origin("first", traceparent), Origin("second"), None]
     calls = [{"trip_id": trip["id"], "origin": origin} for trip, origin in zip(rides, origins, strict=True)]
     with transaction(trip_database_url) as session:
-        operations.end(session, calls, TARIFF)
+        Context().run(operations.end, session, calls, TARIFF)  # no request of this thread's
         session.flush()
         sql = "SELECT request_id, traceparent, payload FROM outbox WHERE type = 'trip_ended'"
         rows = session.connection().exec_driver_sql(sql).all()
