@@ -1,6 +1,8 @@
 """The connections of the HTTP server: how many there may be, and which makes way when there is no more room."""
 
 import resource
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ ANSWER_TIMEOUT_S = 120
 # The next request of a connection that was busy just now, or is new, may be on its way still.
 GRACE_S = 0.5
 LOOK_AGAIN_S = 0.05
+# On, for 0 s: closing is a reset.
+AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class Connection(list[Any]):
@@ -74,6 +78,9 @@ class Connection(list[Any]):
 
     def close_soon(self) -> None:
         """Its greenlet sees the end of the input, or that nobody takes its output, and ends."""
+        if self.answered_since is not None:
+            # What the client does not take is thrown away, else the kernel would keep it for minutes.
+            self[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self[2] = wsgi.STATE_CLOSE
         greenio.shutdown_safe(self[1])
 

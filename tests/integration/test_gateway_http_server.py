@@ -1,5 +1,6 @@
 """The HTTP server over real sockets: framing, malformed requests, bounds, and the drain. No broker is needed."""
 
+import errno
 import json
 import socket
 import time
@@ -76,6 +77,10 @@ class Client:
             headers[name.lower()] = value.strip()
         body = self.file.read(int(headers["content-length"])) if "content-length" in headers else b""
         return status, headers, body
+
+    def error(self) -> int:
+        """What ended the connection, 0 for nothing or an orderly end."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def is_closed(self) -> bool:
         return self.file.read(1) == b""
@@ -389,8 +394,10 @@ def test_a_connection_beyond_the_limit_takes_the_place_of_one_that_does_not_read
 
 def test_an_answer_that_is_not_taken_in_time_ends_its_connection(server, connect, monkeypatch):
     monkeypatch.setattr("shared.http_connections.ANSWER_TIMEOUT_S", 0.1)
-    does_not_read(server, connect)
+    deaf = does_not_read(server, connect)
     wait_until(lambda: not server._connections)
+    # A reset: what was left of the answers is no longer anywhere.
+    assert [client.error() for client in deaf] == [errno.ECONNRESET] * 2
 
 
 def test_an_answer_that_is_taken_leaves_no_limit_behind(server, connect, monkeypatch):
