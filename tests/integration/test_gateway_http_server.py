@@ -366,15 +366,22 @@ def test_a_connection_beyond_the_limit_takes_the_place_of_an_idle_one(server, co
 
 @pytest.mark.parametrize(
     "begun",
-    ["GET /fast HTT", HEAD.format("POST /v1/echo") + "Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"],
-    ids=["head", "body"],
+    [
+        "GET /fast HTT",
+        HEAD.format("POST /v1/echo") + "Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
+        HEAD.format("POST /none") + "Content-Length: 9\r\n\r\n{",
+    ],
+    ids=["head", "body", "body that nobody wants"],
 )
 def test_a_connection_beyond_the_limit_takes_the_place_of_a_slow_one(server, connect, monkeypatch, begun):
     monkeypatch.setattr("shared.http_connections.PATIENCE_S", 0.1)
     server._connections.room = eventlet.Semaphore(2)
     slow = [connect().send(begun) for _ in range(2)]
+    wait_until(lambda: len(server._connections) == 2)
+    first = next(iter(server._connections._open.values()))
     assert connect().send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
-    assert slow[0].is_closed()
+    slow[0].file.read()  # to the end, which comes
+    assert first[1].fileno() == -1, "its file is still open"
 
 
 def does_not_read(server, connect) -> list[Client]:
@@ -395,7 +402,9 @@ def test_a_connection_beyond_the_limit_takes_the_place_of_one_that_does_not_read
 def test_an_answer_that_is_not_taken_in_time_ends_its_connection(server, connect, monkeypatch):
     monkeypatch.setattr("shared.http_connections.ANSWER_TIMEOUT_S", 0.1)
     deaf = does_not_read(server, connect)
+    sockets = [each[1] for each in server._connections._open.values()]
     wait_until(lambda: not server._connections)
+    assert [each.fileno() for each in sockets] == [-1, -1]
     # A reset: what was left of the answers is no longer anywhere.
     assert [client.error() for client in deaf] == [errno.ECONNRESET] * 2
 
