@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import eventlet
 import pytest
@@ -39,32 +38,35 @@ SLOW = {
 }
 
 
+@pytest.fixture(scope="module")
+def narrow(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A gateway of the same stack that has `PLACES` connections: to fill as many as usual with answers takes long."""
+    address = f"127.0.0.1:{free_port()}"
+    environment = {**stack.environment, "GATEWAY_ADDRESS": address}
+    logs = tmp_path_factory.mktemp("narrow")
+    with ExitStack() as ended:
+        with open_files(PLACES + SPARE_FILES):
+            ended.enter_context(running_services(("gateway_service",), f"http://{address}", logs, environment))
+        yield address_of(f"http://{address}")
+    assert "no connection can be accepted" not in (logs / "gateway_service.log").read_text()
+
+
 @pytest.mark.parametrize("begun", SLOW.values(), ids=SLOW)
-def test_slow_clients_cost_no_worker_and_lock_nobody_out(
-    address: Address, api: Api, others: Probe, begun: bytes
-) -> None:
+def test_slow_clients_cost_no_worker_and_lock_nobody_out(narrow: Address, api: Api, begun: bytes) -> None:
     begun = begun.replace(b"%s", api.token("rider").encode())
-    with connections(address, MAX_CONNECTIONS + 300, begun) as slow:
+    with (
+        served_throughout(narrow, api.token("operator")) as others,
+        connections(narrow, 2 * PLACES, begun) as slow,
+    ):
         seen = len(others.waits)
 
         def served_meanwhile() -> bool:
-            for sock in slow[::50]:
+            for sock in slow[::10]:
                 send_if_open(sock, b"x")
             return len(others.waits) > seen + 20
 
         # Sooner than any of the server's own limits of time would set a place free.
         eventually(served_meanwhile, timeout=20)
-
-
-@pytest.fixture
-def narrow(stack: RunningStack, tmp_path: Path) -> Iterator[Address]:
-    """A gateway of the same stack that has `PLACES` connections: to fill as many as usual with answers takes long."""
-    address = f"127.0.0.1:{free_port()}"
-    environment = {**stack.environment, "GATEWAY_ADDRESS": address}
-    with ExitStack() as ended:
-        with open_files(PLACES + SPARE_FILES):
-            ended.enter_context(running_services(("gateway_service",), f"http://{address}", tmp_path, environment))
-        yield address_of(f"http://{address}")
 
 
 def test_clients_that_take_no_answer_are_cut_off_and_lock_nobody_out(narrow: Address, api: Api) -> None:
