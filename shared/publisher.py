@@ -265,8 +265,9 @@ class ConfirmingPublisher:
                     continue
                 if not item.abandoned:
                     link.send(item)
-        except Exception as error:
-            # Whatever it was: tags and confirms may not agree any more, so the reader ends this link.
+        except (
+            Exception
+        ) as error:  # whatever it was: tags and confirms may not agree any more, so the reader ends this link
             link.broken = error
 
     def _fail_all(self, link: _Link | None) -> None:
@@ -280,7 +281,7 @@ class ConfirmingPublisher:
 def _check_headers(headers: Mapping[str, Any]) -> None:
     try:
         size = len(amqp.serialization.dumps("F", [dict(headers)]))
-    except Exception as error:
+    except Exception as error:  # what odd values provoke in the encoder is the caller's fault
         raise ValueError(f"headers that AMQP has no type for: {error!r}") from None
     if size > MAX_HEADERS:
         raise ValueError(f"headers of {size} bytes, more than {MAX_HEADERS}")

@@ -52,7 +52,7 @@ class Renting:
             with self.transaction() as session:
                 idempotency.keep_error(session, IdempotencyKey, rider_id, key, error)
             raise
-        except Exception:
+        except Exception:  # whatever it was, and raised again: the key is free for the next attempt
             self._release(rider_id, key)
             raise
 
@@ -78,7 +78,7 @@ class Renting:
                 return self._keep(session, started, rider_id, key)
         except IntegrityError as error:
             return self._collision(trip_id, bike_id, rider_id, key, error)
-        except Exception as error:
+        except Exception as error:  # whatever it was, and raised again
             # After an outage nobody knows whether the commit came through; the sweeper looks and puts it right.
             if not is_outage(error):
                 self.check_in(bike_id, trip_id)
@@ -119,7 +119,7 @@ class Renting:
         try:
             with self.transaction() as session:
                 idempotency.release(session, IdempotencyKey, rider_id, key)
-        except Exception as error:
+        except Exception as error:  # an outage has many classes, is_outage knows them
             if not is_outage(error):
                 raise
             log.warning("a lease could not be released and will run out: %r", error)

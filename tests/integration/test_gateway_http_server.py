@@ -2,6 +2,7 @@
 
 import socket
 import time
+from unittest.mock import Mock
 
 import eventlet
 import pytest
@@ -107,12 +108,13 @@ def test_a_taken_port_is_a_clear_error(server):
         listening.listen(server._sock.getsockname())
 
 
-def test_a_connection_just_made_is_served_though_the_server_stops(container, server, connect):
+def test_a_connection_just_made_is_served_though_the_server_stops(container, server, connect, monkeypatch):
+    close_idle = Mock(side_effect=server._connections.close_idle)
+    monkeypatch.setattr(server._connections, "close_idle", close_idle)
     client = connect()
     eventually(lambda: bool(server._connections))
     stopping = eventlet.spawn(container.stop)
-    eventually(lambda: server.is_draining)
-    eventlet.sleep(0.1)  # the drain looks at its connections every 0.02 s
+    eventually(lambda: close_idle.call_count > 3)
     assert client.send(HEAD.format("GET /fast") + "\r\n").answer()[0] == 200
     assert client.is_closed()
     stopping.wait()
