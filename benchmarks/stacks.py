@@ -145,7 +145,7 @@ def _new_address(stack: Stack) -> str:
 def _started(stack: Stack, fill: Callable[[Stack], str]) -> Stack:
     try:
         stack._wait_ready(fill(stack))
-    except BaseException:
+    except BaseException:  # also Ctrl-C, and raised again
         stack.stop()
         raise
     return stack

@@ -46,7 +46,7 @@ def backup(target: Target, service: str, folder: Path, now: datetime) -> Path:
         with open(name, "rb") as written:
             os.fsync(written.fileno())
         os.rename(name, final)
-    except BaseException:
+    except BaseException:  # also Ctrl-C, and raised again: half a backup is none
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise

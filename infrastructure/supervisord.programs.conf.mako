@@ -6,7 +6,7 @@
 % if each.socket:
 ; held by supervisord, inherited by each process as its file descriptor 0
 socket=${each.socket}
-socket_backlog=1024
+socket_backlog=4096
 % endif
 command=${each.command}
 numprocs=${each.processes}

@@ -45,7 +45,7 @@ def ride_all(
         futures = [pool.submit(ride_bike, queue) for queue in queues]
         try:
             return [outcome for future in as_completed(futures) for outcome in future.result()]
-        except BaseException:
+        except BaseException:  # also Ctrl-C, and raised again
             gateway.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -132,7 +132,7 @@ class BatchConsumer(Entrypoint):
                 )
                 eventlet.sleep(backoff)
                 backoff = min(backoff * 2, MAX_BACKOFF)
-            except Exception:
+            except Exception:  # whatever the client library makes of odd bytes
                 # A message that the client library cannot read. One at a time, so that the delivery limit sends it
                 # to the dead letters alone.
                 log.exception("a message cannot be received", extra={"queue": self.queue.name})
@@ -216,7 +216,7 @@ class BatchConsumer(Entrypoint):
         outcome = OK
         try:
             dead = self._call_through_outages(deliveries)
-        except Exception as error:
+        except Exception as error:  # whatever a handler raises: the messages are tried one by one
             if is_outage(error):  # and asked to stop: the messages go back as they came
                 raise
             outcome = metrics.SPLIT
@@ -237,7 +237,7 @@ class BatchConsumer(Entrypoint):
     def _judge(self, delivery: Delivery) -> list[DeadLetter]:
         try:
             return self._call_through_outages([delivery])
-        except Exception as error:
+        except Exception as error:  # whatever a handler raises becomes its message's reason
             if is_outage(error):
                 raise
             extra = {"queue": self.queue.name, "request_ids": request_ids([delivery])}
@@ -249,7 +249,7 @@ class BatchConsumer(Entrypoint):
         while True:
             try:
                 return self._call(deliveries)
-            except Exception as error:
+            except Exception as error:  # an outage has many classes, is_outage knows them
                 if not is_outage(error):
                     raise
                 self._pauses.inc()

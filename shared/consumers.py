@@ -81,7 +81,7 @@ class QueueConsumer(NamekoQueueConsumer):
         while not self.should_stop:
             try:
                 super().run(**kwargs)
-            except Exception:
+            except Exception:  # whatever the client library makes of odd bytes
                 # A message that the client library cannot read. One at a time, so that the delivery limit of its
                 # queue sends it to the dead letters alone.
                 log.exception("a message cannot be received")

@@ -36,7 +36,7 @@ def _passes(check: Check) -> bool:
             check()
         except (DomainError, RemoteError):
             return False
-        except Exception as error:
+        except Exception as error:  # an outage has many classes, is_outage knows them
             if not is_outage(error):
                 raise
             return False

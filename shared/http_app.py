@@ -82,7 +82,7 @@ class HttpApp:
             with tracing.spans().http_request(environ) as span:
                 try:
                     response = self._respond(exchange)
-                except Exception as error:
+                except Exception as error:  # every request has an answer
                     response = self._response_of(error, exchange)
                 self._finish(exchange, response)
                 span.answered(response.status_code, exchange.route.path if exchange.route else None)

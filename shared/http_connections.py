@@ -1,9 +1,12 @@
 """The connections of the HTTP server: how many there may be, and which makes way when there is no more room."""
 
 import resource
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import eventlet
@@ -20,6 +23,8 @@ ANSWER_TIMEOUT_S = 120
 # The next request of a connection that was busy just now, or is new, may be on its way still.
 GRACE_S = 0.5
 LOOK_AGAIN_S = 0.05
+# On, for 0 s: closing is a reset.
+AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class Connection(list[Any]):
@@ -73,6 +78,9 @@ class Connection(list[Any]):
 
     def close_soon(self) -> None:
         """Its greenlet sees the end of the input, or that nobody takes its output, and ends."""
+        if self.answered_since is not None:
+            # What the client does not take is thrown away, else the kernel would keep it for minutes.
+            self[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self[2] = wsgi.STATE_CLOSE
         greenio.shutdown_safe(self[1])
 
@@ -110,15 +118,17 @@ class Connections:
 
         Only who is slow is closed, and of those that were busy just now one only when nobody is.
         """
-        now = time.monotonic()
-        idle = [(c.idle_since, id(c)) for c in self._open.values() if c.is_idle and now - c.opened_at > GRACE_S]
+        connection = next(self._makes_way(time.monotonic()), None)
+        if connection is not None:
+            connection.close_soon()
+
+    def _makes_way(self, now: float) -> Iterator[Connection]:
+        """Those that may be closed, in that order; whether one is truly idle, a system call, is asked of few."""
+        idle = sorted((c for c in self._open.values() if c[2] == wsgi.STATE_IDLE), key=attrgetter("idle_since"))
+        yield from (c for c in idle if now - c.idle_since > GRACE_S and c.is_idle)
         slow = [(c.waited_for_since, id(c)) for c in self._open.values() if c.waited_for_since is not None]
-        if idle and now - min(idle)[0] > GRACE_S:
-            self._open[min(idle)[1]].close_soon()
-        elif slow and now - min(slow)[0] > PATIENCE_S:
-            self._open[min(slow)[1]].close_soon()
-        elif idle:
-            self._open[min(idle)[1]].close_soon()
+        yield from (self._open[key] for since, key in sorted(slow) if now - since > PATIENCE_S)
+        yield from (c for c in idle if now - c.opened_at > GRACE_S and c.is_idle)
 
     def close_idle(self, spared_s: float) -> None:
         """Close those that are idle, but not what was opened within the last `spared_s` seconds."""

@@ -5,6 +5,7 @@ colon, `Content-Length: +5`, two lengths), and eventlet's, which answers such re
 """
 
 import re
+from contextlib import suppress
 from http.client import responses
 from typing import Any
 
@@ -183,9 +184,15 @@ class StrictProtocol(HttpProtocol):
             self.conn_state.end_answer()
 
     def finish(self) -> None:
-        if self.may_have_unread_input:
-            self._linger()
-        super().finish()
+        try:
+            if self.may_have_unread_input:
+                self._linger()
+            super().finish()
+        finally:
+            # Either may fail when the client is gone; a file that stays open then keeps the socket's descriptor.
+            for file in (self.wfile, self.rfile):
+                with suppress(OSError):
+                    file.close()
 
     def _linger(self) -> None:
         """Let the client send on for a moment: closing at once would reset it before it has read the answer."""

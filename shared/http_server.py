@@ -128,8 +128,7 @@ class HttpServer(WebServer):
             self._serv.process_request(connection)
         except OSError as error:
             log.debug("connection lost", extra={"reason": repr(error)})
-        except Exception:
-            # An exception that leaves a managed thread ends the container.
+        except Exception:  # one that leaves a managed thread ends the container
             log.exception("a connection failed")
         finally:
             connection[1].close()

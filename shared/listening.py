@@ -10,7 +10,8 @@ from eventlet.green import socket as green_socket
 
 from shared.config import ConfigurationError
 
-BACKLOG = 1024
+# Beyond it clients are not refused but kept waiting, for seconds; the kernel allows net.core.somaxconn at most.
+BACKLOG = 4096
 # Green ones take any descriptor for IPv4's.
 plain_socket = patcher.original("socket").socket
 

@@ -166,7 +166,7 @@ class OutboxRelay(DependencyProvider):
         while True:
             try:
                 taken = self.publish_batch(newest_first)
-            except Exception as error:
+            except Exception as error:  # an outage has many classes, is_outage knows them
                 if not is_outage(error):
                     raise
                 if self._stopping:

@@ -241,8 +241,7 @@ class ConfirmingPublisher:
                     written += 1
                     if written % WRITTEN_AT_ONCE == 0:
                         eventlet.sleep(0)
-        except Exception as error:
-            # Whatever it was: tags and confirms may not agree any more, so the reader ends this link.
+        except Exception as error:  # tags and confirms may not agree any more, so the reader ends this link
             link.broken = error
 
     def _fail_all(self, link: Link | None) -> None:
@@ -305,7 +304,7 @@ def _given_up(item: Outgoing) -> Unavailable:
 def _check_headers(headers: Mapping[str, Any]) -> None:
     try:
         size = len(amqp.serialization.dumps("F", [dict(headers)]))
-    except Exception as error:
+    except Exception as error:  # what odd values provoke in the encoder is the caller's fault
         raise ValueError(f"headers that AMQP has no type for: {error!r}") from None
     if size > MAX_HEADERS:
         raise ValueError(f"headers of {size} bytes, more than {MAX_HEADERS}")

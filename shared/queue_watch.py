@@ -39,7 +39,7 @@ class QueueWatch(SharedExtension):
         """Raises one of `shared.amqp.BROKER_ERRORS`."""
         try:
             found = {queue: self._ask(queue) for queue in sorted(self._queues)}
-        except BaseException:
+        except BaseException:  # also a timeout in the middle of an answer: the channel is of no use after it
             self._disconnect()
             raise
         work = {queue: figures for queue, figures in found.items() if not queue.endswith(DEAD_SUFFIX)}

@@ -77,7 +77,7 @@ class RpcConsumer(NamekoRpcConsumer):
     def handle_message(self, body: Any, message: Message) -> None:
         try:
             self.get_provider_for_method(message.delivery_info["routing_key"]).handle_message(body, message)
-        except Exception as error:
+        except Exception as error:  # the caller gets whatever it was as its answer
             name = self.container.service_name
             outcome = rpc_metrics.REFUSED if isinstance(error, REFUSALS) else outcome_of(error)
             rpc_metrics.SERVED.record(0.0, f"{name}.{rpc_metrics.UNKNOWN}", outcome)

@@ -83,7 +83,7 @@ class RpcClient(DependencyProvider, HeaderEncoder):
         began, outcome = time.monotonic(), OK
         try:
             return self._call(worker_ctx, timeout, method, args, kwargs)
-        except Exception as error:
+        except Exception as error:  # counted, and raised again
             outcome = outcome_of(error)
             raise
         finally:

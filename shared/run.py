@@ -119,7 +119,7 @@ def serve(service: Service, health: Health) -> int:
         except TopologyMismatch as error:
             log.error("%s", error)
             end(1)
-        except Exception:
+        except Exception:  # whatever ended the container: the process says so and ends
             if not stopping:
                 log.exception("the service failed")
                 end(1)
@@ -132,7 +132,7 @@ def serve(service: Service, health: Health) -> int:
                 container.stop()
         except eventlet.Timeout:
             log.warning("not everything ended in time", extra={"limit_s": DRAIN_LIMIT_S})
-        except Exception:
+        except Exception:  # it ends all the same
             log.exception("the service did not stop cleanly")
         end(0)
 
@@ -194,7 +194,7 @@ def main(arguments: list[str]) -> int:
     except WaitedTooLong as error:
         log.error("%s", error)
         return 1
-    except Exception:
+    except Exception:  # whatever it was: one line in the log's form, and exit code 1
         log.exception("the service could not start")
         return 1
     finally:

@@ -110,7 +110,7 @@ class StatusServer:
                 self._server.process_request([address, client, wsgi.STATE_REQUEST])
         except OSError as error:
             log.debug("connection lost", extra={"reason": repr(error)})
-        except Exception:
+        except Exception:  # one request's defect is no reason to answer none any more
             log.exception("a status request failed")
         finally:
             client.close()

@@ -65,7 +65,7 @@ def _change(layout: Layout, environ: Mapping[str, str], running: Composition, sa
     before = files.read_json(layout.services_environment)
     try:
         _run(layout, then, names, settings_module.of_services(environ), say)
-    except BaseException:
+    except BaseException:  # also Ctrl-C, and raised again
         say("Going back to what ran before ...")
         stack.write_programs(layout, running)
         files.write_json(layout.services_environment, before)

@@ -22,7 +22,7 @@ def write_private(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # also Ctrl-C, and raised again
         os.unlink(temporary)
         raise
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
@@ -12,9 +12,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.conftest import PrivateParts
+from tests.doors.flood import Address, Probe, address_of, served_throughout
 from tests.e2e.fixtures import *  # noqa: F403 - pytest finds fixtures by name in a conftest
 from tests.private import assert_private
 from tests.stack import RunningStack, free_port, running_services, running_stack
+
+if TYPE_CHECKING:  # when this runs, pytest has not seen to its assertions yet
+    from tests.e2e.client import Api
 
 AUDIENCE, ISSUER = "bike-company", "https://login.example.org"
 
@@ -24,6 +28,18 @@ def stack(private_parts: PrivateParts, tmp_path_factory: pytest.TempPathFactory)
     with running_stack(private_parts, tmp_path_factory.mktemp("logs"), LOG_LEVEL="DEBUG") as running:
         yield running
     assert_private(running)
+
+
+@pytest.fixture
+def address(stack: RunningStack) -> Address:
+    return address_of(stack.gateway_url)
+
+
+@pytest.fixture
+def others(address: Address, api: "Api") -> Iterator[Probe]:
+    """Is served from beginning to end, or the test fails."""
+    with served_throughout(address, api.token("operator")) as probe:
+        yield probe
 
 
 @dataclass(frozen=True)

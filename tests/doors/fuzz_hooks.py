@@ -8,12 +8,14 @@ import os
 import random
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import schemathesis
 
 ids = {name: os.environ.get(f"FUZZ_{name.upper()}S", "").split() for name in ("bike_id", "trip_id")}
 choice = random.Random(os.environ["FUZZ_SEED"])
+tally = Path(os.environ["FUZZ_TALLY"])
 NEAREST, LISTED = {"lat", "lon", "radius"}, {"bbox", "cursor"}
 BOX = "-0.2,51.4,0.1,51.6"
 
@@ -32,6 +34,13 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if isinstance(case.body, dict):
         _aim(case.body, "bike_id")
         _bring_up_to_date(case.body.get("positions"))
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Runs after every answer."""
+    with tally.open("a") as statuses:
+        statuses.write(f"{response.status_code}\n")
 
 
 def _settle_on_one_mode(query: Any) -> None:

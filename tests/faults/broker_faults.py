@@ -11,6 +11,7 @@ from tests.faults.stack import Stack
 from tests.faults.trial import Fault
 from tests.waiting import eventually
 
+# How long each of the faults lasts.
 STOPPED_S, PAUSED_S, ALARM_S = 10.0, 15.0, 6.0
 # RabbitMQ's own defaults.
 MEMORY_WATERMARK, DISK_LIMIT = "0.4", "50MB"

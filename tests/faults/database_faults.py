@@ -14,7 +14,8 @@ from tests.faults.stack import Stack
 from tests.faults.trial import Fault
 from tests.waiting import eventually
 
-STOPPED_S, PAUSED_S, HELD_S = 10.0, 10.0, 8.0
+# How long each of the faults lasts.
+STOPPED_S, PAUSED_S, HELD_S, TAKEN_S = 10.0, 10.0, 8.0, 3.0
 # More calls at once than a service's pool has connections (20, and 10 more when it must).
 CROWD = 60
 TABLES = {"bike_service": "bikes", "trip_service": "trips"}
@@ -68,7 +69,7 @@ def take_all_connections(stack: Stack, database: Database, service: str) -> None
             session.trust_env = False
             url = f"{stack.gateway_url}/health"
             eventually(lambda: session.get(url, timeout=5).status_code == requests.codes.unavailable)
-        eventlet.sleep(3)
+        eventlet.sleep(TAKEN_S)
 
 
 @contextmanager

@@ -94,7 +94,7 @@ class Rider(threading.Thread):
                 self._give_up_at = self._give_up_at or time.monotonic() + LAST_TRIES_S
                 if time.monotonic() > self._give_up_at:
                     return answer
-            time.sleep(self._rng.uniform(0.1, 0.4))
+            time.sleep(self._rng.uniform(0.1, 0.4))  # as a client that tries again
 
     def _pause(self) -> None:
-        time.sleep(self._rng.uniform(*PAUSES_S))
+        time.sleep(self._rng.uniform(*PAUSES_S))  # a rider is no benchmark

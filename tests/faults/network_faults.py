@@ -8,6 +8,7 @@ from tests.faults.network import Network
 from tests.faults.stack import Stack
 from tests.faults.trial import Fault
 
+# How long each of the faults lasts, and by how much it delays.
 CUT_S, SLOW_S, SILENT_S, DELAY_S = 8.0, 6.0, 8.0, 0.15
 
 

@@ -32,7 +32,7 @@ PAIRS = [("gateway_service", "trip_service"), ("bike_service", "trip_service"), 
 
 
 def kill(stack: Stack, rng: random.Random, services: tuple[str, ...]) -> None:
-    eventlet.sleep(rng.uniform(0, 0.5))
+    eventlet.sleep(rng.uniform(0, 0.5))  # at a random moment of what it does
     stack.supervisor.kill(*services)
 
 

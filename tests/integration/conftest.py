@@ -11,6 +11,7 @@ from nameko.standalone.rpc import ClusterRpcProxy
 
 from shared import config, migrate
 from tests.conftest import PrivateParts, unique_name
+from tests.integration.http_toy import *  # noqa: F403 - pytest finds fixtures by name in a conftest
 from trip_service.domain import Tariff
 from trip_service.settings import Settings
 

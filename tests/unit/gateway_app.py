@@ -93,7 +93,7 @@ class InlineContainer:
         result = exc_info = None
         try:
             result = getattr(self.service, entrypoint.method_name)(*args, **kwargs)
-        except Exception:
+        except Exception:  # handed on, as the container does
             exc_info = sys.exc_info()
         handle_result(None, result, exc_info)
         return SimpleNamespace(call_id_stack=[f"gateway_service.{entrypoint.method_name}.1"])
