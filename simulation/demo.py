@@ -61,7 +61,7 @@ def run(console: Console, doors: Doors, options: Namespace) -> int:
         work(city, crew, seconds, display.show)
     seen = doors.tally.seen()
     console.print(f"Ended; {seen.active:,} trips are left active. In all: {line(seen, seen)}", soft_wrap=True)
-    return 0
+    return 0 if seen.active == 0 else 1
 
 
 def parked_places(found: list[stations.Station]) -> Mapping[str, Place]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from simulation.tally import OUTCOME, Seen, Tally
+from simulation.tally import FAILURES, OUTCOME, Seen, Tally
 
 LINE_EVERY_S = 5.0
 # rates are those of the last so many seconds
@@ -68,7 +68,7 @@ def table(title: str, seen: Seen, recent: Seen) -> Table:
     shown.add_section()
     for status, number in seen.errors.items():
         shown.add_row(f"[red]errors {status}", f"[red]{number:,}", "")
-    for name in (OUTCOME.failed, OUTCOME.lost):
+    for name in FAILURES:
         if seen.counts[name]:
             shown.add_row(f"[red]{name}", f"[red]{seen.counts[name]:,}", "")
     if not seen.has_failed:

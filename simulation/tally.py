@@ -23,9 +23,11 @@ class Outcome(NamedTuple):
     taken: str = "bikes taken by another"
     none_near: str = "no bike near"
     failed: str = "rides failed"
+    unanswered: str = "requests given up for a while"
 
 
 OUTCOME = Outcome()
+FAILURES = (OUTCOME.failed, OUTCOME.lost, OUTCOME.unanswered)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Seen:
     @property
     def has_failed(self) -> bool:
         """Whether anything happened that a sound system never does."""
-        return bool(self.errors) or self.counts[OUTCOME.failed] > 0 or self.counts[OUTCOME.lost] > 0
+        return bool(self.errors) or any(self.counts[name] > 0 for name in FAILURES)
 
     def rate(self, number: int) -> float:
         return number / self.seconds if self.seconds > 0 else 0.0

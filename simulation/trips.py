@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from replay.client import OPERATOR, ApiError, Caller, Stopped, Unavailable
 from replay.ride import MARGIN, Position, parse_time
@@ -34,9 +35,9 @@ class Trip:
 
 
 def start(city: City, bike: Bike, rider: Caller, key: str) -> Trip | None:
-    """The trip; None when another has the bike. Raises ApiError for any other refusal, Unavailable, Stopped."""
+    """The trip; None when another has the bike. Raises ApiError for any other refusal, and what `_insist` raises."""
     try:
-        answer = city.gateway.post("/v1/trips", rider, {"bike_id": bike.id}, key)
+        answer = _insist(city, "/v1/trips", rider, {"bike_id": bike.id}, key)
     except ApiError as error:
         if error.status != 409:
             raise
@@ -101,9 +102,20 @@ def ride(city: City, trip: Trip, bike: Bike, track: list[Waypoint], every_s: flo
         bike.is_ridden = False
 
 
+def _insist(city: City, path: str, caller: Caller, body: object, key: str | None = None) -> Any:
+    """As Gateway.post, but patient until the city closes: a trip that nobody knows of would keep its bike for ever."""
+    while True:
+        try:
+            return city.gateway.post(path, caller, body, key)
+        except Unavailable:
+            city.tally.add(OUTCOME.unanswered)
+            if city.closing.is_set():
+                raise
+
+
 def _close(city: City, trip: Trip, path: str, caller: Caller, status: str, body: object) -> None:
     try:
-        city.gateway.post(path, caller, body)
+        _insist(city, path, caller, body)
     except (Unavailable, Stopped):
         trip.status = UNKNOWN
         raise
