@@ -63,7 +63,8 @@ class MqttBikes:
                 refusals.append(str(reason))
             answered.set()
 
-        client = Client(CallbackAPIVersion.VERSION2, client_id=f"simulated-{bike_id}")
+        # the broker lets a bike in only under its own id
+        client = Client(CallbackAPIVersion.VERSION2, client_id=bike_id)
         client.on_connect = on_connect
         client.username_pw_set(bike_id, self._token(Caller("vehicle", bike_id)))
         try:

@@ -84,7 +84,7 @@ def test_a_mistake_is_short_and_cancelled() -> None:
     assert track_of(errand, errand.start, 1.0)[-1].offset_s <= NOTICED_AFTER_S < 100
     assert track_of(errand._replace(is_mistake=False), errand.start, 1.0)[-1].offset_s > 100
     company = Company(["a"])
-    rider = Rider(city(company, ["a"]), ANN, [errand], AT_ONCE)
+    rider = Rider(city(company, ["a"], closing=Impatient(1_000_000)), ANN, [errand], AT_ONCE)
     rider.run()
     assert [trip.status for trip in rider.trips] == [CANCELLED]
     assert company.paths()[-1] == "cancel"
