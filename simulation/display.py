@@ -57,14 +57,14 @@ def table(title: str, seen: Seen, recent: Seen) -> Table:
     shown = Table(title=title, title_justify="left")
     shown.add_column("")
     shown.add_column("so far", justify="right")
-    shown.add_column(f"a second, last {WINDOW_S:.0f} s", justify="right")
-    shown.add_row("requests", f"{seen.requests:,}", f"{recent.rate(recent.requests):,.1f}")
+    shown.add_column(f"last {WINDOW_S:.0f} s", justify="right")
+    shown.add_row("requests", f"{seen.requests:,}", f"{recent.rate(recent.requests):,.1f}/s")
     for name in (OUTCOME.positions, OUTCOME.started, OUTCOME.ended, OUTCOME.cancelled, OUTCOME.taken):
-        shown.add_row(name, f"{seen.counts[name]:,}", f"{recent.rate(recent.counts[name]):,.1f}")
+        shown.add_row(name, f"{seen.counts[name]:,}", f"{recent.rate(recent.counts[name]):,.1f}/s")
     shown.add_row("[bold]trips active now", f"[bold]{seen.active:,}", "")
     shown.add_section()
-    for label, share in (("latency p50, ms", 0.5), ("latency p99, ms", 0.99)):
-        shown.add_row(label, f"{1000 * seen.latency_s(share):,.1f}", f"{1000 * recent.latency_s(share):,.1f}")
+    for label, share in (("latency p50", 0.5), ("latency p99", 0.99)):
+        shown.add_row(label, f"{1000 * seen.latency_s(share):,.1f} ms", f"{1000 * recent.latency_s(share):,.1f} ms")
     shown.add_section()
     for status, number in seen.errors.items():
         shown.add_row(f"[red]errors {status}", f"[red]{number:,}", "")
