@@ -6,7 +6,7 @@ PY := .venv/bin/python
 LOCAL := $(PY) -m infrastructure.local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs clean token shell replay test faults fuzz audit bench lint format lock
+.PHONY: help setup run up down status logs clean token shell replay demo simulate test faults fuzz audit bench lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -40,6 +40,15 @@ shell: setup ## open nameko's shell on the running stack
 
 replay: setup ## ride real rides through the running stack and compare [DATA=file.csv.gz RIDES=n SPEED=600]
 	@$(PY) -m replay $${DATA:+--data "$$DATA"} $${RIDES:+--rides "$$RIDES"} $${SPEED:+--speed "$$SPEED"}
+
+demo: setup ## the recorded rides as a living fleet to watch, until Ctrl-C; starts the stack [SPEED=10 MINUTES=n MQTT=host:port GATEWAY=url]
+	@$(PY) -m simulation demo $(SIMULATION)
+
+simulate: setup ## random load, and a check of what came of it [BIKES=200 RIDERS=50 MINUTES=5 SEED=text SPEED=1 MQTT=host:port GATEWAY=url]
+	@$(PY) -m simulation load $(SIMULATION) $${BIKES:+--bikes "$$BIKES"} $${RIDERS:+--riders "$$RIDERS"} $${SEED:+--seed "$$SEED"}
+
+SIMULATION = $${GATEWAY:+--gateway "$$GATEWAY"} $${MINUTES:+--minutes "$$MINUTES"} $${SPEED:+--speed "$$SPEED"} \
+	$${MQTT:+--mqtt "$$MQTT"}
 
 test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
 	@$(PY) -m tests.run $(ARGS)

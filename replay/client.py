@@ -19,6 +19,9 @@ TOKEN_LIFE_S = 3600
 LONGEST_BACKOFF_S = 5.0
 PROBE_PATIENCE_S = 5.0
 
+# the status of one attempt (None when there was no answer), and its seconds
+Observer = Callable[[int | None, float], None]
+
 
 class ApiError(Exception):
     """An answer that is no success and is not worth repeating."""
@@ -57,8 +60,11 @@ class Gateway:
         connections: int = 16,
         patience_s: float = 60.0,
         new_session: Callable[[], requests.Session] = requests.Session,
+        observe: Observer | None = None,
     ) -> None:
+        """`observe` is told of each attempt by the thread that made it."""
         self.connection = connection
+        self.observe = observe
         self.stop = stop
         self.patience_s = patience_s
         self._idle: LifoQueue[requests.Session] = LifoQueue()
@@ -146,15 +152,26 @@ class Gateway:
         params: Mapping[str, str] | None,
     ) -> requests.Response:
         url = self.connection.gateway_url + path
+        authorized = {**headers, "Authorization": f"Bearer {self.token(caller)}"}
         session = self._idle.get()
+        began = time.monotonic()
+        status: int | None = None
         try:
-            authorized = {**headers, "Authorization": f"Bearer {self._token(caller)}"}
-            return session.request(method, url, params=params, json=body, headers=authorized, timeout=TIMEOUT_S)
+            response = session.request(method, url, params=params, json=body, headers=authorized, timeout=TIMEOUT_S)
+            status = response.status_code
+            return response
         finally:
             self._idle.put(session)
+            if self.observe is not None:
+                self.observe(status, time.monotonic() - began)
 
-    def _token(self, caller: Caller) -> str:
-        claims = {"sub": caller.subject, "role": caller.role, "exp": int(time.time()) + TOKEN_LIFE_S}
+    def token(self, caller: Caller) -> str:
+        claims = {
+            **self.connection.claims,
+            "sub": caller.subject,
+            "role": caller.role,
+            "exp": int(time.time()) + TOKEN_LIFE_S,
+        }
         return jwt.encode(claims, self.connection.jwt_secret, algorithm="HS256")
 
 

@@ -10,6 +10,7 @@ from infrastructure.compose import project
 LOCAL = Path(".local")
 STACK_ENV = LOCAL / "stack.env"
 SECRET_BYTES = 32
+CLAIMS = {"aud": "JWT_AUDIENCE", "iss": "JWT_ISSUER"}
 
 
 class ConnectionSettingsError(Exception):
@@ -18,8 +19,11 @@ class ConnectionSettingsError(Exception):
 
 @dataclass(frozen=True)
 class Connection:
+    """`claims` are in every token beside its own: the audience and the issuer that the gateway wants."""
+
     gateway_url: str
     jwt_secret: str = field(repr=False)
+    claims: Mapping[str, str] = field(default_factory=dict)
 
 
 def find(gateway: str | None, environ: Mapping[str, str], stack_env: Path | None = None) -> Connection:
@@ -45,7 +49,8 @@ def find(gateway: str | None, environ: Mapping[str, str], stack_env: Path | None
         )
     if len(secret.encode()) < SECRET_BYTES:
         raise ConnectionSettingsError(f"JWT_SECRET is shorter than {SECRET_BYTES} bytes")
-    return Connection(_checked(url), secret)
+    claims = {claim: environ[name] for claim, name in CLAIMS.items() if environ.get(name)}
+    return Connection(_checked(url), secret, claims)
 
 
 def written_by_a_stack(environ: Mapping[str, str]) -> Path:

@@ -7,8 +7,11 @@ from itertools import count
 from typing import Any
 
 from replay.client import OPERATOR, ApiError, Gateway
-from replay.source import Point, Ride
+from replay.source import Ride
 
+VALLEYBIKE = "ValleyBike"
+# longitude and latitude in degrees
+Place = tuple[float, float]
 BATCH_SIZE = 1000
 ADD_ATTEMPTS = 3
 # the system itself puts a bike without its trip right within 30 s
@@ -26,10 +29,20 @@ def prepare(gateway: Gateway, rides: list[Ride]) -> dict[str, str]:
     Adds those that are missing, where their first ride begins. Ends trips that an earlier replay left active.
     Raises FleetError, and what Gateway.call raises.
     """
-    places: dict[str, Point | None] = {}
+    return ready(gateway, first_places(rides), VALLEYBIKE)
+
+
+def first_places(rides: list[Ride]) -> dict[str, Place | None]:
+    """Where the first ride of each bike begins."""
+    places: dict[str, Place | None] = {}
     for ride in sorted(rides, key=lambda ride: ride.began_ns):
-        places.setdefault(ride.bike, ride.reports[0] if ride.reports else None)
-    bikes = _found_or_added(gateway, places)
+        places.setdefault(ride.bike, ride.reports[0][1:] if ride.reports else None)
+    return places
+
+
+def ready(gateway: Gateway, places: Mapping[str, Place | None], family: str) -> dict[str, str]:
+    """The system's bike id of every bike of a family, each of which can be rented; as `prepare`, for any bikes."""
+    bikes = _found_or_added(gateway, places, family)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda bike: release(gateway, bike), bikes.values()))
     return {source: bike["id"] for source, bike in bikes.items()}
@@ -49,9 +62,9 @@ def release(gateway: Gateway, bike: dict[str, Any]) -> None:
         bike = gateway.get(f"/v1/bikes/{bike['id']}", OPERATOR)
 
 
-def free_name(source: str, taken: Mapping[str, str]) -> str:
-    """The name for a bike of the file: numbered when retired bikes hold the plain one. `taken`: status by name."""
-    plain = f"ValleyBike {source}"
+def free_name(source: str, taken: Mapping[str, str], family: str = VALLEYBIKE) -> str:
+    """The name for a bike: numbered when retired bikes hold the plain one. `taken`: status by name."""
+    plain = f"{family} {source}"
     return next(
         name
         for number in count(1)
@@ -59,14 +72,14 @@ def free_name(source: str, taken: Mapping[str, str]) -> str:
     )
 
 
-def _found_or_added(gateway: Gateway, places: Mapping[str, Point | None]) -> dict[str, dict[str, Any]]:
+def _found_or_added(gateway: Gateway, places: Mapping[str, Place | None], family: str) -> dict[str, dict[str, Any]]:
     attempt = 0
     while True:
         attempt += 1
         known = {bike["name"]: bike for bike in gateway.walk("/v1/bikes", {"status": "retired"})}
         known |= {bike["name"]: bike for bike in gateway.walk("/v1/bikes", {})}
         statuses = {name: bike["status"] for name, bike in known.items()}
-        names = {source: free_name(source, statuses) for source in places}
+        names = {source: free_name(source, statuses, family) for source in places}
         missing = [source for source, name in names.items() if name not in known]
         if not missing:
             return {source: known[name] for source, name in names.items()}
@@ -80,10 +93,10 @@ def _found_or_added(gateway: Gateway, places: Mapping[str, Point | None]) -> dic
                 raise
 
 
-def _row(name: str, place: Point | None) -> dict[str, Any]:
+def _row(name: str, place: Place | None) -> dict[str, Any]:
     if place is None:
         return {"name": name}
-    return {"name": name, "location": {"type": "Point", "coordinates": [place.longitude, place.latitude]}}
+    return {"name": name, "location": {"type": "Point", "coordinates": list(place)}}
 
 
 def _unless_changed(gateway: Gateway, method: str, path: str, body: object = None) -> None:

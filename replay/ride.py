@@ -108,14 +108,16 @@ def _wait_until(gateway: Gateway, begun: float, offset_us: int) -> None:
 
 
 def _report(gateway: Gateway, bike_id: str, positions: list[Position]) -> None:
-    rows = [
-        {
-            "recorded_at": position.recorded_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            "location": {"type": "Point", "coordinates": [position.longitude, position.latitude]},
-        }
-        for position in positions
-    ]
+    rows = [row(position) for position in positions]
     gateway.post(f"/v1/bikes/{bike_id}/positions", Caller("vehicle", bike_id), {"positions": rows})
+
+
+def row(position: Position) -> dict[str, Any]:
+    """A position as the API takes it."""
+    return {
+        "recorded_at": position.recorded_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "location": {"type": "Point", "coordinates": [position.longitude, position.latitude]},
+    }
 
 
 def _end(gateway: Gateway, trip_id: str, rider: Caller, last: Position | None) -> None:
