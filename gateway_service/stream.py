@@ -10,6 +10,7 @@ from nameko.extensions import DependencyProvider
 
 from gateway_service.stream_feed import Feed
 from gateway_service.stream_ring import Box, Item, Ring, batch
+from gateway_service.stream_trips import pages_in
 from shared import sse
 from shared.http_reader import MAX_WAITING
 from shared.http_readers import Readers, room_for
@@ -44,6 +45,7 @@ class LiveStream(DependencyProvider):
         self._ring = Ring()
         self._feed = Feed(self._ring)
         self._main: Any = None
+        self._loading: Any = None
         self._has_gap = False
         self._wanted_until = 0.0
         self._positions_at = self._heartbeat_at = self._look_at = 0.0
@@ -57,9 +59,10 @@ class LiveStream(DependencyProvider):
         self._main = eventlet.spawn(self._run)
 
     def stop(self) -> None:
-        if self._main is not None:
-            self._main.kill()
-            self._main = None
+        for each in (self._main, self._loading):
+            if each is not None:
+                each.kill()
+        self._main = self._loading = None
         self._readers.end_all()
 
     kill = stop
@@ -90,6 +93,9 @@ class LiveStream(DependencyProvider):
     def _on_gap(self) -> None:
         self._feed.forget()
         self._has_gap = True
+        if self._loading is not None:
+            self._loading.kill()
+        self._loading = eventlet.spawn(self._feed.trips.load, pages_in(self.container))
 
     def _run(self) -> None:
         tick_at = time.monotonic()
