@@ -11,7 +11,7 @@ OF_SERVICE = {
     ),
     "gateway_service": (
         "CORS_ORIGINS", "JWT_AUDIENCE", "JWT_ISSUER", "JWT_JWKS", "MAX_WORKERS", "RATE_LIMIT", "RATE_LIMIT_STORAGE",
-        "RPC_TIMEOUT", "TRUSTED_PROXIES",
+        "RPC_TIMEOUT", "STREAM_READERS", "TRUSTED_PROXIES",
     ),
 }  # fmt: skip
 # Of every process.
