@@ -51,6 +51,10 @@ class RabbitMQ:
         return f"amqp://{user}:{self._state['users'][user]}@127.0.0.1:{self._ports['amqp']}/{VHOST}"
 
     @property
+    def version(self) -> tuple[int, ...]:
+        return self._installation.version
+
+    @property
     def mqtt_address(self) -> str | None:
         """host:port where bikes connect; None when this RabbitMQ has no MQTT."""
         return f"127.0.0.1:{self._ports['mqtt']}" if self._state.get("has_mqtt") else None
