@@ -18,25 +18,33 @@ log = logging.getLogger(__name__)
 def bridge_mqtt(conn: Connection) -> None:
     """Let what bikes publish over MQTT go to the exchange of positions, which is there; repeating it has no effect.
 
-    Whose broker user may not publish positions, may not do this either, and leaves it to the gateway.
+    It takes a broker user who may publish positions. Without it all else goes on, so it is no error here.
     """
     with conn.channel() as channel:
         try:
             EXCHANGE(channel).bind_to(MQTT_EXCHANGE, routing_key=BIKE_KEYS)
-        except AccessRefused:
-            log.info("the way of MQTT to the positions is left to the gateway")
+        except AccessRefused as error:
+            log.warning("positions over MQTT do not come through", extra={"reason": error.reply_text})
 
 
 class PositionsTopology(DependencyProvider):
-    """Gateway and services alike have one, so an accepted position always has a queue to wait in."""
+    """Gateway and services alike have one, so an accepted position always has a queue to wait in.
+
+    `bridges_mqtt`: only where positions are published; whose bikes the gateway lets in, it also lets through.
+    """
 
     watch = QueueWatch()
+
+    def __init__(self, bridges_mqtt: bool = False) -> None:
+        super().__init__()
+        self._bridges_mqtt = bridges_mqtt
 
     def setup(self) -> None:
         self.watch.add(*(queue.name for queue in TOPOLOGY))
         with connection(self.container.config["AMQP_URI"]) as conn:
             declare(conn, TOPOLOGY)
-            bridge_mqtt(conn)
+            if self._bridges_mqtt:
+                bridge_mqtt(conn)
 
     def get_dependency(self, worker_ctx: Any) -> None:
         return None
