@@ -37,13 +37,13 @@ class PositionsTopology(DependencyProvider):
 
     def __init__(self, bridges_mqtt: bool = False) -> None:
         super().__init__()
-        self._bridges_mqtt = bridges_mqtt
+        self.bridges_mqtt = bridges_mqtt
 
     def setup(self) -> None:
         self.watch.add(*(queue.name for queue in TOPOLOGY))
         with connection(self.container.config["AMQP_URI"]) as conn:
             declare(conn, TOPOLOGY)
-            if self._bridges_mqtt:
+            if self.bridges_mqtt:
                 bridge_mqtt(conn)
 
     def get_dependency(self, worker_ctx: Any) -> None:

@@ -235,7 +235,7 @@ def test_a_bike_publishes_to_its_own_topic_only(setting: Setting, name: str) -> 
 
 
 @pytest.mark.usefixtures("login")
-@pytest.mark.parametrize("name", ["bike.{other}.position", "bike/{other}/position", "bike/+/position", "#", "$SYS/#"])
+@pytest.mark.parametrize("name", ["bike/{own}/position", "bike/{other}/position", "bike/+/position", "#", "$SYS/#"])
 @pytest.mark.parametrize("is_clean", [True, False])
 def test_a_bike_subscribes_to_nothing(setting: Setting, name: str, is_clean: bool, broker: Broker) -> None:
     own = new_id()

@@ -14,6 +14,7 @@ from infrastructure.broker_permissions import DEFAULT_EXCHANGE, OPERATOR, USES, 
 from infrastructure.selection import SERVICES
 from shared.events import DELAYS_S, EventHandler, retry_queue
 from shared.positions import EXCHANGE, MQTT_EXCHANGE, TOPOLOGY
+from shared.positions_topology import PositionsTopology
 from shared.topology import dead_letter_queue, durable_queue
 from trip_service.service import TripService
 
@@ -90,6 +91,12 @@ def test_nobody_publishes_what_is_another_s_to_say(service: str) -> None:
             assert not may(service, "read", f"rpc-{other}")
             assert not may(service, "read", RPC_REPLY_QUEUE_TEMPLATE.format(other, SOMEBODY))
     assert may(service, "write", EXCHANGE.name) == (service == "gateway_service")
+
+
+def test_every_service_declares_the_queues_of_positions_and_the_gateway_lets_mqtt_through() -> None:
+    found = {name: getattr(cls, "topology", None) for name, cls in CLASSES.items()}
+    assert all(isinstance(each, PositionsTopology) for each in found.values())
+    assert [name for name, each in found.items() if each.bridges_mqtt] == ["gateway_service"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
