@@ -16,6 +16,7 @@ from gateway_service.trips import TripService
 from shared.http import Answer, Call, Response, http
 from shared.http_route import MIB
 from shared.log import WorkerLog
+from shared.positions_topology import PositionsTopology
 from shared.publisher import Publisher
 from shared.rpc_batch import BatchProxy
 from shared.rpc_proxy import RpcProxy
@@ -45,6 +46,7 @@ class GatewayService(Site):
     log = WorkerLog(line=False)
     traces = Traces()
     config = Config()
+    topology = PositionsTopology(bridges_mqtt=True)
     publisher = Publisher()
     reports = Reports()
     live = LiveStream()

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared import config
+from shared import config, token_settings
 from shared.config import ConfigurationError
 from shared.http_policy import Cors, HttpPolicy
-from shared.jwks import KeySet
-from shared.jwt import Verifier
 from shared.rate_limit import THIS_PROCESS, RateLimit, TrustedProxies, UnusableStorage
 
 DEFAULT_ADDRESS = "127.0.0.1:8000"
@@ -40,7 +38,7 @@ class Settings:
             address=_address(environ),
             socket_fd=_socket_fd(environ),
             policy=HttpPolicy(
-                verifier=_verifier(environ),
+                verifier=token_settings.verifier(environ),
                 cors=Cors(frozenset(_origins(environ))),
                 rate_limit=_rate_limit(environ),
                 proxies=_proxies(environ),
@@ -73,31 +71,6 @@ def _address(environ: Mapping[str, str]) -> str:
 def _socket_fd(environ: Mapping[str, str]) -> int | None:
     name = "GATEWAY_SOCKET_FD"
     return config.whole_number(environ, name, 0, 0, 1_000_000) if environ.get(name, "").strip() else None
-
-
-def _verifier(environ: Mapping[str, str]) -> Verifier:
-    audience, issuer = environ.get("JWT_AUDIENCE") or None, environ.get("JWT_ISSUER") or None
-    location = environ.get("JWT_JWKS", "").strip()
-    if location:
-        return Verifier(_key_set(location), KeySet.algorithms, audience, issuer)
-    secret = config.secret(environ, "JWT_SECRET")
-    if not secret:
-        raise ConfigurationError("JWT_SECRET is not set: give at least 32 random bytes, or JWT_JWKS (a file or a URL).")
-    try:
-        return Verifier.with_secret(secret, audience, issuer)
-    except ValueError as error:
-        raise ConfigurationError(f"JWT_SECRET {error}.") from None
-
-
-def _key_set(location: str) -> KeySet:
-    keys = KeySet(location)
-    if location.startswith(("http://", "https://")):
-        return keys  # The server behind it may start later than this one.
-    try:
-        keys.load()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"JWT_JWKS: {location} is no readable JSON Web Key Set: {error}.") from None
-    return keys
 
 
 def _origins(environ: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,8 @@ OPERATOR = "operator"
 RPC_EXCHANGE = "nameko-rpc"
 DEFAULT_EXCHANGE = "amq.default"
 POSITIONS = "positions"
+# Where MQTT's messages come in. Who publishes positions binds their exchange to it, and so needs `read` on it.
+MQTT_EXCHANGE = "amq.topic"
 # Gateway and services alike declare these, so that an accepted position always has a queue to wait in.
 POSITION_QUEUES = r"(bike|trip)_service\.positions(\.dead)?"
 
@@ -69,7 +71,7 @@ def permissions(user: str) -> Permissions:
     return Permissions(
         configure=_any(RPC_EXCHANGE, POSITIONS, *own_events, *others_events, *queues),
         write=_any(RPC_EXCHANGE, re.escape(DEFAULT_EXCHANGE), *own_events, *[POSITIONS] * use.reports, *queues),
-        read=_any(RPC_EXCHANGE, POSITIONS, *others_events, *queues),
+        read=_any(RPC_EXCHANGE, POSITIONS, *[re.escape(MQTT_EXCHANGE)] * use.reports, *others_events, *queues),
     )
 
 

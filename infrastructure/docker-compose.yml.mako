@@ -40,12 +40,23 @@ services:
       RABBITMQ_NODENAME: rabbit@localhost
       RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "-kernel inet_dist_use_interface {127,0,0,1}"
       ERL_EPMD_ADDRESS: 127.0.0.1
+% if mqtt:
+    networks: [broker, observability, mqtt]
+    ports: ["127.0.0.1:<%text>${MQTT_PORT:-1883}</%text>:1883"]
+% else:
     networks: [broker, observability]
+% endif
     secrets: [rabbitmq_definitions.json]
     volumes:
       - rabbitmq_data:/var/lib/rabbitmq
       - ${paths.mounted}/docker/rabbitmq.conf:/etc/rabbitmq/rabbitmq.conf:ro
+% if mqtt:
+      - ${paths.mounted}/docker/mqtt/rabbitmq.conf:/etc/rabbitmq/conf.d/90-mqtt.conf:ro
+      - ${paths.mounted}/docker/mqtt/advanced.config:/etc/rabbitmq/advanced.config:ro
+      - ${paths.mounted}/docker/mqtt/enabled_plugins:/etc/rabbitmq/enabled_plugins:ro
+% else:
       - ${paths.mounted}/docker/enabled_plugins:/etc/rabbitmq/enabled_plugins:ro
+% endif
     tmpfs: ['/tmp:mode=1777', '/var/log/rabbitmq:mode=1777']
     mem_limit: 1g
     cpus: 1.0
@@ -171,6 +182,28 @@ services:
 % endif
 
 % endfor
+% if mqtt:
+  # the broker asks it whether a bike may come in; it has no address that anybody but the broker needs
+  mqtt_login:
+    <<: *service
+    image: <%text>${IMAGE_PREFIX:-bike-company/}</%text>gateway_service:<%text>${IMAGE_TAG:-latest}</%text>
+    command: [python, -m, shared.mqtt_login]
+    environment:
+      JWT_SECRET_FILE: /run/secrets/jwt_secret
+      MQTT_LOGIN_ADDRESS: 0.0.0.0:8001
+      MQTT_VHOST: bike_company
+      METRICS_ADDRESS: 0.0.0.0:9464
+      LOG_LEVEL: <%text>${LOG_LEVEL:-INFO}</%text>
+% for variable in token_settings:
+      ${variable}: <%text>${</%text>${variable}<%text>:-}</%text>
+% endfor
+    # the last is its way out to a key set of JWT_JWKS; a name with _ is none of a host in a URL
+    networks: {broker: {aliases: [mqtt-login]}, observability: {}, keys: {}}
+    secrets: [jwt_secret]
+    mem_limit: 192m
+    cpus: 0.5
+
+% endif
   prometheus:
     <<: *hardened
     # by itself where there is no Grafana
@@ -223,6 +256,11 @@ networks:
   public: {}
 % endif
   broker: {internal: true}
+% if mqtt:
+  # a port can be published from a network with a way out only
+  mqtt: {}
+  keys: {}
+% endif
 % for name in selection.databases:
   ${short(name)}_db: {internal: true}
 % endfor

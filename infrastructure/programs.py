@@ -20,9 +20,11 @@ from infrastructure.selection import Selection, SelectionError
 
 TEMPLATE = Path(__file__).with_name("supervisord.programs.conf.mako")
 GATEWAY = "gateway_service"
+# What the broker asks about bikes on MQTT (shared.mqtt_login): it goes with the gateway, by whose tokens it judges.
+MQTT_LOGIN = "mqtt_login"
 DEFAULT_ADDRESS = "127.0.0.1:8000"
 # Infrastructure comes before, at 10 and 20.
-PRIORITIES = {"bike_service": 30, "trip_service": 40, GATEWAY: 50}
+PRIORITIES = {"bike_service": 30, "trip_service": 40, MQTT_LOGIN: 45, GATEWAY: 50}
 ADDRESS = re.compile(r"([A-Za-z0-9.-]+):(\d{1,5})")
 
 
@@ -31,13 +33,15 @@ class Target:
     """Where the programs will run.
 
     `command`: what goes before a service's name; `log_folder`: None for supervisord's standard output, else a folder
-    as supervisord's configuration spells it; `metrics`: service to the address of its first process.
+    as supervisord's configuration spells it; `metrics`: service to the address of its first process; `mqtt`: whether
+    its broker offers MQTT.
     """
 
     command: Sequence[str]
     log_folder: str | None = None
     gateway_address: str = DEFAULT_ADDRESS
     metrics: Mapping[str, str] | None = None
+    mqtt: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Program:
 def render(selection: Selection, target: Target) -> str:
     """The configuration of the services' programs. Raises SelectionError for an address that cannot be shared."""
     programs = [_program(name, number, target) for name, number in selection.processes.items()]
+    if target.mqtt and GATEWAY in selection.services:
+        programs.insert(-1, _program(MQTT_LOGIN, 1, target))
     template = Template(filename=str(TEMPLATE))  # noqa: S702 (no HTML)
     return str(template.render(programs=programs, template=TEMPLATE.name))
 
@@ -87,7 +93,7 @@ def _program(name: str, processes: int, target: Target) -> Program:
     process_name = "%(program_name)s" if processes == 1 else "%(program_name)s_%(process_num)d"
     shares = name == GATEWAY and processes > 1
     environment = {"PROCESS_NUMBER": "%(process_num)d"}
-    if target.metrics:
+    if target.metrics and name in target.metrics:
         environment["METRICS_ADDRESS"] = target.metrics[name]
     if shares:
         environment["GATEWAY_SOCKET_FD"] = "0"

@@ -1,5 +1,6 @@
 """Reading settings from the environment; whatever is wrong is said in one sentence before anything starts."""
 
+import logging
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
@@ -122,3 +123,11 @@ def database_url(environ: Mapping[str, str], name: str) -> str:
     """A PostgreSQL URL, for SQLAlchemy with psycopg2."""
     value = url(environ, name, ("postgresql", "postgres", "postgresql+psycopg2"))
     return "postgresql+psycopg2://" + value.split("://", 1)[1]
+
+
+def log_level(environ: Mapping[str, str]) -> str:
+    """`LOG_LEVEL`."""
+    level = text(environ, "LOG_LEVEL", "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise ConfigurationError(f"LOG_LEVEL must be a level such as INFO, not {level!r}.")
+    return level

@@ -118,11 +118,11 @@ def main(arguments: list[str]) -> Any:
         return "usage: python -m shared.migrate SERVICE"
     from shared import config
     from shared import log as logs
-    from shared.run import database_urls, log_level
+    from shared.run import database_urls
 
     service = arguments[0]
     try:
-        logs.configure(service, log_level(os.environ))
+        logs.configure(service, config.log_level(os.environ))
         urls = database_urls(service, os.environ)
         limit_s = config.number(os.environ, "STARTUP_TIMEOUT", DEFAULT_LIMIT_S, 1, 86_400)
         for url in urls:

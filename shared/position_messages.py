@@ -14,7 +14,7 @@ from shared.batch import DeadLetter, Delivery
 from shared.compiled_positions import Position
 from shared.fields import canonical_uuid
 from shared.http_json import MalformedJSON, parse
-from shared.positions import BIKE_KEY, MAX_POSITIONS, FleetPositionSchema, age_problem
+from shared.positions import BIKE_KEY, MAX_AHEAD, MAX_POSITIONS, MQTT_QOS, FleetPositionSchema, age_problem
 from shared.validation import flatten
 
 UNREADABLE, INVALID, WRONG_BIKE, UNKNOWN_BIKE = "unreadable", "invalid", "wrong_bike", "unknown_bike"
@@ -68,7 +68,7 @@ def _all_fit(delivery: Delivery, positions: list[Position]) -> bool:
     if match and {canonical_uuid(match[1])} != {each.bike_id for each in positions}:
         return False
     if delivery.timestamp is None:
-        return True
+        return not _future_problem(delivery, max(each.recorded_at for each in positions))
     if not 0 <= delivery.timestamp <= LAST_TIMESTAMP:
         return False
     accepted_at = datetime.fromtimestamp(delivery.timestamp, UTC)
@@ -115,4 +115,15 @@ def _judge(delivery: Delivery, position: dict[str, Any]) -> tuple[str, str]:
         )
         if problem:
             return INVALID, problem
+    elif problem := _future_problem(delivery, position["recorded_at"]):
+        return INVALID, problem
     return "", ""
+
+
+def _future_problem(delivery: Delivery, recorded_at: datetime) -> str | None:
+    """Why a position that came over MQTT, which stamps no message with its time, is refused, or None.
+
+    What is too far ahead of now was so when it was accepted; too old it may have become since.
+    """
+    now = datetime.now(UTC)
+    return age_problem(recorded_at, now) if MQTT_QOS in delivery.headers and recorded_at > now + MAX_AHEAD else None

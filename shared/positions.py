@@ -14,6 +14,9 @@ from shared.topology import dead_letter_queue, durable_queue
 from shared.validation import StrictSchema
 
 EXCHANGE = Exchange("positions", type="topic", durable=True)
+# Where RabbitMQ puts what comes over MQTT; every virtual host has it. `bike/<id>/position` becomes a key of BIKE_KEYS.
+MQTT_EXCHANGE = Exchange("amq.topic", type="topic", durable=True, no_declare=True)
+MQTT_QOS = "x-mqtt-publish-qos"
 FLEET_KEY = "fleet.position"
 BIKE_KEYS = "bike.*.position"
 BIKE_KEY = re.compile(r"bike\.([^.]+)\.position")

@@ -161,21 +161,13 @@ def _answer_for_status(service: Service, health: Health) -> None:
         log.info("answering for metrics and health", extra={"address": "{}:{}".format(*address)})
 
 
-def log_level(environ: Mapping[str, str]) -> str:
-    """LOG_LEVEL; raises ConfigurationError."""
-    level = settings.text(environ, "LOG_LEVEL", "INFO").upper()
-    if level not in logging.getLevelNamesMapping():
-        raise settings.ConfigurationError(f"LOG_LEVEL must be a level such as INFO, not {level!r}.")
-    return level
-
-
 def main(arguments: list[str]) -> int:
     """Command line; returns the exit code: 2 for a wrong setting, 1 for a failure, 0 after a signal."""
     if len(arguments) != 1:
         print("usage: python -m shared.run SERVICE", file=sys.stderr)
         return 2
     try:
-        logs.configure(arguments[0], log_level(os.environ), process_number(os.environ))
+        logs.configure(arguments[0], settings.log_level(os.environ), process_number(os.environ))
         service = load_service(arguments[0], os.environ)
         tracing_setup.configure(service.name, os.environ)
         limit_s = settings.number(os.environ, "STARTUP_TIMEOUT", DEFAULT_LIMIT_S, 1, 86_400)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from infrastructure import mqtt_broker
 from infrastructure import selection as selections
 from infrastructure.compose import engine, kept, rendering
 from infrastructure.compose.errors import ComposeError
@@ -27,6 +28,8 @@ def stack() -> Stack:
 
 def render() -> None:
     """Write the committed compose file anew, for all services, and what it mounts."""
+    for name, text in mqtt_broker.of_a_container().items():
+        (rendering.FOLDER / "docker" / "mqtt" / name).write_text(text, encoding="utf-8")
     COMMITTED.write_text(rendering.compose_file(Selection(), rendering.COMMITTED), encoding="utf-8")
     COMMITTED_TARGETS.write_text(rendering.gateway_targets(Selection()), encoding="utf-8")
 
@@ -54,6 +57,10 @@ def run() -> None:
     where = f" at {here.gateway_url}" if "gateway_service" in chosen.services else ""
     processes = ", ".join(f"{selections.short(name)}={number}" for name, number in chosen.processes.items())
     say(f"Running{where}: {processes}.")
+    if mqtt_address := here.mqtt_address(chosen):
+        say(f"MQTT for bikes: {mqtt_address} (docs/mqtt.md).")
+    elif here.settings.get("MQTT_PORT"):
+        say("MQTT_PORT has no effect without the gateway, by whose tokens bikes are let in.")
     say("A token: make token ROLE=operator. Logs: docker logs -f <container>. To stop: make docker-down.")
 
 

@@ -10,8 +10,8 @@ from infrastructure import service_settings
 from infrastructure.compose import rendering
 
 NAMES = (
-    *sorted(service_settings.NAMES), *rendering.TRACE_SETTINGS, "GATEWAY_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT",
-    "OFFLINE", "BUILD", "BASE_IMAGE", "IMAGE_PREFIX", "IMAGE_TAG", "RABBITMQ_IMAGE", "POSTGRES_IMAGE",
+    *sorted(service_settings.NAMES), *rendering.TRACE_SETTINGS, "GATEWAY_PORT", "MQTT_PORT", "PROMETHEUS_PORT",
+    "GRAFANA_PORT", "OFFLINE", "BUILD", "BASE_IMAGE", "IMAGE_PREFIX", "IMAGE_TAG", "RABBITMQ_IMAGE", "POSTGRES_IMAGE",
     "PROMETHEUS_IMAGE", "GRAFANA_IMAGE",
 )  # fmt: skip
 YES, NO = ("1", "yes", "true"), ("0", "no", "false")

@@ -9,7 +9,7 @@ from infrastructure.local import files
 
 # A folder stands for all files below it.
 MOUNTED = (
-    "docker/rabbitmq.conf", "docker/enabled_plugins", "docker/make-service-database.sh", "observability",
+    "docker/rabbitmq.conf", "docker/enabled_plugins", "docker/make-service-database.sh", "docker/mqtt", "observability",
 )  # fmt: skip
 GATEWAY_TARGETS = "observability/targets/gateway_service.yml"
 

@@ -7,6 +7,7 @@ from infrastructure.compose import engine
 from infrastructure.compose.engine import Container
 from infrastructure.compose.errors import ComposeError
 from infrastructure.local.loopback import Health
+from infrastructure.programs import MQTT_LOGIN
 from infrastructure.selection import Selection, short
 
 READY_LIMIT_S = 240.0
@@ -15,10 +16,10 @@ POLL_S = 0.5
 MAX_RESTARTS = 3
 
 
-def needed(selection: Selection) -> frozenset[str]:
-    """Compose's names of the services, their databases and migrations, and the broker."""
+def needed(selection: Selection, mqtt: bool = False) -> frozenset[str]:
+    """Compose's names of the services, their databases and migrations, the broker, and what judges bikes on it."""
     of_databases = {f"{short(name)}_{part}" for name in selection.databases for part in ("postgres", "migrate")}
-    return frozenset({"rabbitmq", *selection.services, *of_databases})
+    return frozenset({"rabbitmq", *selection.services, *of_databases, *[MQTT_LOGIN] * mqtt})
 
 
 def wait(names: frozenset[str], look: Callable[[], Sequence[Container]], health: Callable[[], Health | None]) -> None:

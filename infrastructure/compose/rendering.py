@@ -11,6 +11,7 @@ from mako.lookup import TemplateLookup
 
 from infrastructure import service_settings
 from infrastructure.compose import project
+from infrastructure.programs import GATEWAY
 from infrastructure.selection import Selection, short
 from shared.pool_sizes import max_connections
 
@@ -35,14 +36,16 @@ RENDERED = Paths("./mounted", "./secrets")
 COMMITTED = Paths(".", f"../.local/docker/{project.DEFAULT}/secrets")
 
 
-def compose_file(selection: Selection, paths: Paths) -> str:
-    """Text of the compose file."""
+def compose_file(selection: Selection, paths: Paths, mqtt: bool = False) -> str:
+    """Text of the compose file; with `mqtt` bikes can reach the broker, if there is a gateway to judge their tokens."""
     return _render(
         TEMPLATE,
         selection=selection,
         paths=paths,
+        mqtt=mqtt and GATEWAY in selection.services,
         max_connections=max_connections,
         settings=lambda service: service_settings.OF_SERVICE[service] + TRACE_SETTINGS,
+        token_settings=[name for name in service_settings.OF_SERVICE[GATEWAY] if name.startswith("JWT_")],
         secrets=secret_names(selection),
     )
 

@@ -9,6 +9,7 @@ from infrastructure.compose.errors import ComposeError
 from infrastructure.compose.folder import Folder
 from infrastructure.local import files, loopback
 from infrastructure.local.layout import ROOT
+from infrastructure.programs import GATEWAY
 from infrastructure.selection import SERVICES, Selection
 
 DEFAULT_PORT = "8000"
@@ -38,7 +39,8 @@ class Stack:
     def render(self, selection: Selection) -> None:
         """Write the secrets that are missing, and the files of compose. Raises ComposeError when it finds a fault."""
         self.folder.secrets.make()
-        files.write_private(self.folder.compose_file, rendering.compose_file(selection, rendering.RENDERED))
+        text = rendering.compose_file(selection, rendering.RENDERED, mqtt=self.mqtt_address(selection) is not None)
+        files.write_private(self.folder.compose_file, text)
         files.write_private(self.folder.tests_file, rendering.tests_file(UP))
         mounted.write(rendering.FOLDER, self.folder.mounted, rendering.gateway_targets(selection))
         self.compose("config", "-q", quiet=True)
@@ -70,7 +72,7 @@ class Stack:
             raise ComposeError(f"{error}\n{readiness.failures(engine.containers(self.environ))}") from None
         whole = set(selection.services) == set(SERVICES)
         readiness.wait(
-            readiness.needed(selection),
+            readiness.needed(selection, self.mqtt_address(selection) is not None),
             lambda: engine.containers(self.environ),
             lambda: loopback.health(self.gateway_url) if whole else None,
         )
@@ -95,10 +97,17 @@ class Stack:
     def gateway_url(self) -> str:
         return f"http://127.0.0.1:{self.environ.get('GATEWAY_PORT', DEFAULT_PORT)}"
 
+    def mqtt_address(self, selection: Selection) -> str | None:
+        """host:port where bikes connect; None unless MQTT_PORT asks for it and the gateway is among the services."""
+        port = self.settings.get("MQTT_PORT")
+        return f"127.0.0.1:{port}" if port and GATEWAY in selection.services else None
+
     def _write_stack_env(self, selection: Selection) -> None:
         variables = {"JWT_SECRET": self.folder.secrets.read("jwt_secret")}
         if "gateway_service" in selection.services:
             variables["GATEWAY_URL"] = self.gateway_url
+        if mqtt_address := self.mqtt_address(selection):
+            variables["MQTT_ADDRESS"] = mqtt_address
         lines = "".join(f"{name}={value}\n" for name, value in variables.items())
         files.write_private(self.folder.stack_env, lines)
 

@@ -11,6 +11,7 @@ from infrastructure.local.errors import LocalError
 from infrastructure.local.layout import Layout
 from infrastructure.local.parts import Parts
 from infrastructure.local.program import PRIVATE_PARTS
+from infrastructure.programs import MQTT_LOGIN
 from infrastructure.selection import SERVICES, SUFFIX
 
 
@@ -43,7 +44,10 @@ def status(layout: Layout) -> int:
         return 1
     for name, urls in composed.metrics_urls().items():
         print(f"{name:19} {urls}")
-    found = readiness.look(composed.selection.services, composed.settings.gateway_url, Parts(layout).amqp_uri(composed))
+    parts = Parts(layout)
+    if mqtt_address := parts.mqtt_address(composed):
+        print(f"{'MQTT':19} {mqtt_address}")
+    found = readiness.look(composed.selection.services, composed.settings.gateway_url, parts.amqp_uri(composed))
     print(found.text)
     return 0 if found.ready else 1
 
@@ -53,7 +57,7 @@ def logs(layout: Layout, environ: Mapping[str, str]) -> int:
     name = environ.get("SERVICE", "")
     if name + SUFFIX in SERVICES:
         name += SUFFIX
-    known = [*SERVICES, *PRIVATE_PARTS, "supervisord"]
+    known = [*SERVICES, MQTT_LOGIN, *PRIVATE_PARTS, "supervisord"]
     if name and name not in known:
         raise LocalError(f"SERVICE must be one of {', '.join(known)}, not {name!r}.")
     files = [file for each in ([name] if name else known) for file in layout.logs_of(each)]

@@ -57,12 +57,23 @@ class Parts:
         """For tools and the operator, who may do everything on the private broker."""
         return composition.settings.amqp_uri or self._rabbitmq.url
 
+    def mqtt_address(self, composition: Composition) -> str | None:
+        """host:port where bikes connect over MQTT; None without a private broker that has it, or without the gateway.
+
+        What another broker offers is its operator's affair (docs/mqtt.md).
+        """
+        if not composition.settings.private_rabbitmq or GATEWAY not in composition.selection.services:
+            return None
+        return self._rabbitmq.mqtt_address
+
     def environment(self, composition: Composition) -> dict[str, str]:
         """What stack.env holds."""
         variables = {}
         if GATEWAY in composition.selection.services:
             variables["GATEWAY_URL"] = composition.settings.gateway_url
         variables["AMQP_URI"] = self.amqp_uri(composition)
+        if mqtt_address := self.mqtt_address(composition):
+            variables["MQTT_ADDRESS"] = mqtt_address
         for name in composition.selection.databases:
             variables.update(self._database(composition, name))
         if composition.private_databases():

@@ -9,10 +9,11 @@ import signal
 import sys
 from collections.abc import Callable
 
+from infrastructure import programs
 from infrastructure.local import files, leash
 from infrastructure.local.layout import Layout
 from infrastructure.local.postgres import Postgres
-from infrastructure.local.rabbitmq import RabbitMQ
+from infrastructure.local.rabbitmq import VHOST, RabbitMQ
 from infrastructure.selection import SERVICES
 
 Program = tuple[list[str], dict[str, str]]
@@ -42,13 +43,24 @@ def service(layout: Layout, name: str) -> Program:
     return [sys.executable, "-m", "shared.run", name], {**os.environ, **given}
 
 
+def mqtt_login(layout: Layout) -> Program:
+    """It verifies tokens as the gateway does, and is no user of the broker."""
+    given = files.read_json(layout.services_environment).get(programs.GATEWAY, {})
+    own = {"MQTT_LOGIN_ADDRESS": RabbitMQ(layout.rabbitmq).mqtt_login_address, "MQTT_VHOST": VHOST}
+    environment = {**os.environ, **given, **own}
+    for name in ("AMQP_URI", "METRICS_ADDRESS"):
+        environment.pop(name, None)
+    return [sys.executable, "-m", "shared.mqtt_login"], environment
+
+
 def stop_signal(name: str) -> signal.Signals:
     return STOP_SIGNALS.get(name, signal.SIGTERM)
 
 
 def main(arguments: list[str]) -> None:
-    if len(arguments) != 1 or arguments[0] not in (*PRIVATE_PARTS, *SERVICES):
-        sys.exit(f"usage: python -m infrastructure.local.program {'|'.join((*PRIVATE_PARTS, *SERVICES))}")
+    known = (*PRIVATE_PARTS, *SERVICES, programs.MQTT_LOGIN)
+    if len(arguments) != 1 or arguments[0] not in known:
+        sys.exit(f"usage: python -m infrastructure.local.program {'|'.join(known)}")
     (name,) = arguments
     layout = Layout.of(os.environ)
     parent = os.getppid()
@@ -56,7 +68,8 @@ def main(arguments: list[str]) -> None:
     if os.getppid() != parent:
         sys.exit("supervisord ended")
     leash.record(layout.pids / os.environ.get("SUPERVISOR_PROCESS_NAME", name))
-    command, environment = PRIVATE_PARTS[name](layout) if name in PRIVATE_PARTS else service(layout, name)
+    others = {**PRIVATE_PARTS, programs.MQTT_LOGIN: mqtt_login}
+    command, environment = others[name](layout) if name in others else service(layout, name)
     os.execvpe(command[0], command, environment)
 
 

@@ -1,4 +1,4 @@
-"""A private RabbitMQ on 127.0.0.1 only: broker, its own epmd and the management API, data in a folder of its own."""
+"""A private RabbitMQ on 127.0.0.1 only: broker, its own epmd, management API and MQTT, data in a folder of its own."""
 
 import functools
 import os
@@ -12,6 +12,7 @@ from urllib.parse import quote
 import amqp
 import requests
 
+from infrastructure import mqtt_broker
 from infrastructure.local import files, loopback, ports
 from infrastructure.local.errors import LocalError
 from infrastructure.local.process import Process, leashed
@@ -19,7 +20,7 @@ from infrastructure.local.rabbitmq_install import Installation, find
 
 USER = "bike_company"
 VHOST = "bike_company"
-PORTS = ["amqp", "management", "distribution", "epmd"]
+PORTS = ["amqp", "management", "distribution", "epmd", "mqtt", "mqtt_login"]
 
 
 class RabbitMQ:
@@ -49,6 +50,20 @@ class RabbitMQ:
         """AMQP URL of a user that `prepare` was told of, on the vhost that is there from the start."""
         return f"amqp://{user}:{self._state['users'][user]}@127.0.0.1:{self._ports['amqp']}/{VHOST}"
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        return self._installation.version
+
+    @property
+    def mqtt_address(self) -> str | None:
+        """host:port where bikes connect; None when this RabbitMQ has no MQTT."""
+        return f"127.0.0.1:{self._ports['mqtt']}" if self._state.get("has_mqtt") else None
+
+    @property
+    def mqtt_login_address(self) -> str:
+        """host:port where the broker asks about bikes: `shared.mqtt_login` is to listen there."""
+        return f"127.0.0.1:{self._ports['mqtt_login']}"
+
     def prepare(self, users: Iterable[str] = ()) -> None:
         """Find or fetch RabbitMQ, choose free ports, write the configuration. Not while it runs. Raises LocalError.
 
@@ -63,6 +78,7 @@ class RabbitMQ:
         for user in users:
             passwords.setdefault(user, secrets.token_urlsafe(24))
         self._state.setdefault("node", f"bike-{secrets.token_hex(4)}@localhost")
+        self._state["has_mqtt"] = self._installation.has_plugins(mqtt_broker.PLUGINS)
         self._state["ports"] = ports.choose_all(PORTS, self._state.get("ports", {}))
         files.write_json(self._state_file, self._state)
         cookie = self.folder / "home" / ".erlang.cookie"
@@ -198,7 +214,7 @@ class RabbitMQ:
         return find()  # in another process than the one that prepared
 
     def _write_configuration(self) -> None:
-        settings = {
+        settings: dict[str, object] = {
             "listeners.tcp.1": f"127.0.0.1:{self._ports['amqp']}",
             "management.tcp.ip": "127.0.0.1",
             "management.tcp.port": self._ports["management"],
@@ -209,8 +225,13 @@ class RabbitMQ:
             "log.file": "false",
             # the log of quorum queues is kept on disk and in memory up to this size; the default is 512 MB
             "raft.wal_max_size_bytes": 64_000_000,
+            "max_message_size": mqtt_broker.MAX_MESSAGE,
         }
-        text = "".join(f"{name} = {value}\n" for name, value in settings.items())
-        files.write_private(self.folder / "rabbitmq.conf", text)
-        files.write_private(self.folder / "advanced.config", "[].\n")
-        files.write_private(self.folder / "enabled_plugins", "[rabbitmq_management].\n")
+        plugins, advanced = "[rabbitmq_management].\n", "[].\n"
+        if self.mqtt_address:
+            settings |= mqtt_broker.settings(self.mqtt_address, self.mqtt_login_address, VHOST)
+            plugins = mqtt_broker.enabled_plugins("rabbitmq_management")
+            advanced = mqtt_broker.advanced_config()
+        files.write_private(self.folder / "rabbitmq.conf", mqtt_broker.conf(settings))
+        files.write_private(self.folder / "advanced.config", advanced)
+        files.write_private(self.folder / "enabled_plugins", plugins)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,11 @@ class Installation:
     @property
     def search_path(self) -> str:
         return os.pathsep.join([*map(str, self.programs), os.environ.get("PATH", os.defpath)])
+
+    def has_plugins(self, names: Iterable[str]) -> bool:
+        """Whether all of them stand beside the broker, each in a folder or archive with its version in its name."""
+        folder = self.server.parent.parent / "plugins"
+        return all(any(folder.glob(f"{name}-[0-9]*")) for name in names)
 
     @property
     def epmd(self) -> Path:

@@ -9,21 +9,23 @@ from typing import NoReturn
 
 from infrastructure import programs
 from infrastructure import selection as selections
-from infrastructure.local import adding, claim, leash
+from infrastructure.local import adding, claim, composition, leash
 from infrastructure.local import settings as settings_module
 from infrastructure.local.errors import LocalError
 from infrastructure.local.layout import ROOT, Layout
+from infrastructure.local.parts import Parts
 from infrastructure.local.stack import Stack
 
 Handler = Callable[[int, object], object] | signal.Handlers
 READY = """
 Bike Company is up.
   URL       {url}    (its API: {url}/docs)
-  Logs      {logs}
+{mqtt}  Logs      {logs}
   Token     make token ROLE=operator      (rider, operator or vehicle)
   Next      curl {url}/health
 {next}{end}"""
 REPLAY = "            make replay        rides 215 real trips through it\n"
+MQTT = "  MQTT      {address}    (for bikes: docs/mqtt.md)\n"
 PART = "            make up SERVICES=...   adds to {services}\n"
 READY_WITHOUT_GATEWAY = """
 {services} run, without a gateway.
@@ -95,9 +97,12 @@ def _ready(stack: Stack, end: str) -> str:
     services = ", ".join(stack.selection.services)
     if programs.GATEWAY not in stack.selection.services:
         return READY_WITHOUT_GATEWAY.format(services=services, logs=stack.layout.logs, end=end)
+    composed = composition.read(stack.layout)
+    mqtt_address = Parts(stack.layout).mqtt_address(composed) if composed else None
     is_whole = stack.selection.services == selections.SERVICES
     return READY.format(
         url=stack.settings.gateway_url,
+        mqtt=MQTT.format(address=mqtt_address) if mqtt_address else "",
         logs=stack.layout.logs,
         next=REPLAY if is_whole else PART.format(services=services),
         end=end,

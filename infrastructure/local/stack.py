@@ -89,7 +89,13 @@ class Stack:
 
 def write_programs(layout: Layout, composed: Composition) -> None:
     """Render the services' programs for supervisord. Raises LocalError."""
-    target = programs.Target(COMMAND, LOG_FOLDER, composed.settings.gateway_address, composed.status_addresses)
+    target = programs.Target(
+        COMMAND,
+        LOG_FOLDER,
+        composed.settings.gateway_address,
+        composed.status_addresses,
+        mqtt=Parts(layout).mqtt_address(composed) is not None,
+    )
     try:
         files.write_private(layout.programs, programs.render(composed.selection, target))
     except SelectionError as error:

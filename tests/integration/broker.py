@@ -59,7 +59,7 @@ class Broker:
         channel = self.connection.default_channel
         setattr(channel, "auto_decode", False)  # noqa: B010 - which its type does not tell of
         message = eventually(lambda: amqp.Channel.basic_get(channel, f"{queue}.dead", no_ack=True))
-        return message.properties["application_headers"][dead_letters.REASON], bytes(message.body)
+        return message.properties["application_headers"][dead_letters.REASON], bytes(message.body or b"")
 
     def dead_positions(self, queue: str) -> tuple[str, list[Json]]:
         """Reason and positions of the next dead letter."""

@@ -7,6 +7,7 @@ from kombu import Connection, Exchange, Producer, Queue
 from infrastructure.broker_permissions import permissions
 from infrastructure.selection import SERVICES
 from shared.positions import TOPOLOGY
+from shared.positions_topology import bridge_mqtt
 from shared.topology import declare
 from tests.conftest import PrivateParts
 
@@ -23,7 +24,7 @@ def urls(private_parts: PrivateParts) -> dict[str, str]:
     for name in SERVICES:
         assert broker.add_user(name, permissions(name).as_dict())
         assert broker.add_user(name, permissions(name).as_dict()), "again, as at every start"
-    return {name: broker.user_url(name) for name in SERVICES}
+    return {**{name: broker.user_url(name) for name in SERVICES}, "operator": broker.url}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -33,6 +34,26 @@ def test_a_service_declares_what_positions_need_and_no_queue_of_anothers(service
         for name in FORBIDDEN[service]:
             with connection.channel() as channel, pytest.raises(AccessRefused):
                 Queue(name)(channel).declare()
+
+
+def test_the_gateway_lets_positions_of_mqtt_through_and_another_service_may_not(urls: dict[str, str]) -> None:
+    with Connection(urls["operator"], transport_options={"confirm_publish": True}) as connection:
+        declare(connection, TOPOLOGY)
+        producer = Producer(connection)
+        queue = Queue("bike_service.positions", no_declare=True)(connection.channel())
+        with Connection(urls["bike_service"]) as other:
+            bridge_mqtt(other)
+        producer.publish({}, exchange="amq.topic", routing_key="bike.x.position")
+        assert queue.get(no_ack=True) is None
+        with Connection(urls["gateway_service"]) as gateway:
+            bridge_mqtt(gateway)
+            bridge_mqtt(gateway)
+        for key in ("bike.x.positions", "bike.x.y.position", "fleet.position", "bike.x.position"):
+            producer.publish({}, exchange="amq.topic", routing_key=key)
+        got = queue.get(no_ack=True)
+        assert got is not None
+        assert got.delivery_info["routing_key"] == "bike.x.position"
+        assert queue.get(no_ack=True) is None
 
 
 def test_a_service_publishes_no_events_of_anothers(urls: dict[str, str]) -> None:

@@ -15,7 +15,8 @@ from infrastructure.selection import SERVICES
 from shared.events import DELAYS_S, EventHandler, retry_queue
 from shared.listener import Listener
 from shared.listener_link import event_exchange, listener_queue, lost_queue
-from shared.positions import CONSUMERS, EXCHANGE, TOPOLOGY
+from shared.positions import CONSUMERS, EXCHANGE, MQTT_EXCHANGE, TOPOLOGY
+from shared.positions_topology import PositionsTopology
 from shared.topology import dead_letter_queue, durable_queue
 from trip_service.service import TripService
 
@@ -107,11 +108,26 @@ def test_nobody_publishes_what_is_another_s_to_say(service: str) -> None:
     assert may(service, "write", EXCHANGE.name) == (service == "gateway_service")
 
 
+def test_every_service_declares_the_queues_of_positions_and_the_gateway_lets_mqtt_through() -> None:
+    found = {name: getattr(cls, "topology", None) for name, cls in CLASSES.items()}
+    assert all(isinstance(each, PositionsTopology) for each in found.values())
+    assert [name for name, each in found.items() if each.bridges_mqtt] == ["gateway_service"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_only_who_publishes_positions_lets_those_of_mqtt_through_and_nobody_writes_there(service: str) -> None:
+    binds = may(service, "read", MQTT_EXCHANGE.name) and may(service, "write", EXCHANGE.name)
+    assert binds == may(service, "read", MQTT_EXCHANGE.name) == USES[service].reports
+    assert not may(service, "write", MQTT_EXCHANGE.name)
+    assert not may(service, "configure", MQTT_EXCHANGE.name)
+
+
 @pytest.mark.parametrize("right", ["configure", "write", "read"])
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_name_is_matched_as_a_whole(service: str, right: str) -> None:
     for name in (
-        "amq.topic",
+        "amq.topicx",
+        "amqxtopic",
         "orders",
         "x-positions",
         "positions-x",

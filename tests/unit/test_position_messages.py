@@ -14,7 +14,7 @@ from shared.batch import DeadLetter, Delivery
 from shared.compiled_positions import Position
 from shared.fields import format_time
 from shared.position_messages import read
-from shared.positions import FLEET_KEY, MAX_POSITIONS, bike_key
+from shared.positions import FLEET_KEY, MAX_POSITIONS, MQTT_QOS, bike_key
 
 BIKE, OTHER = "0b6c1f2e-9d3a-4c57-8f10-a1b2c3d4e5f6", "1b6c1f2e-9d3a-4c57-8f10-a1b2c3d4e5f6"
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -208,3 +208,23 @@ def test_every_position_ends_once_good_or_in_one_dead_letter_in_order(runs: list
     assert {letter.reason: kept(letter) for letter in dead} == {
         reason: [raw for raw, its in sent if its == reason] for _, reason in sent if reason is not None
     }
+
+
+def over_mqtt(*positions: Any) -> Delivery:
+    headers = {MQTT_QOS: 1, "x-mqtt-dup": False}
+    return Delivery(json.dumps({"positions": positions}).encode(), bike_key(BIKE), headers=headers)
+
+
+def test_over_mqtt_a_position_of_the_future_is_bad_whenever_it_is_read() -> None:
+    now = datetime.now(UTC)
+    good, bad = position(recorded_at=now + timedelta(minutes=4)), position(recorded_at=now + timedelta(minutes=6))
+    [kept_one], [letter] = read(over_mqtt(good, bad))
+    assert format_time(kept_one.recorded_at) == good["recorded_at"]
+    assert (letter.reason, kept(letter)) == ("invalid", [bad])
+    assert read(over_mqtt(good))[1] == []
+    assert [each.reason for each in read(over_mqtt(bad))[1]] == ["invalid"]
+
+
+def test_over_mqtt_age_is_not_judged_since_nobody_knows_when_it_was_accepted() -> None:
+    found, letters = read(over_mqtt(position(recorded_at=datetime.now(UTC) - timedelta(days=60))))
+    assert (len(found), letters) == (1, [])
