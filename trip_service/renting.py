@@ -61,6 +61,7 @@ class Renting:
             trips = Trips(session)
             known = trips.get(trip_id, tombstones=True)
             if known is not None and known.status != Status.VOID:
+                self._judge_repetition(known, bike_id, rider_id)
                 return self._keep(session, known, rider_id, key)
             if known is not None:
                 # The sweeper has put this id to rest: it had, and will have, no effect.
@@ -87,12 +88,14 @@ class Renting:
         """The answer to a start whose id, bike or rider was taken meanwhile; raises Conflict or Unavailable."""
         with self.transaction() as session:
             known = Trips(session).get(trip_id, tombstones=True)
-            if known is not None and known.status != Status.VOID:
+            mine = known is not None and (known.bike_id, known.rider_id) == (bike_id, rider_id)
+            if known is not None and mine and known.status != Status.VOID:
                 # This very call, delivered twice, has won; while the trip runs its bike stays checked out.
                 answer = self._keep(session, known, rider_id, key)
-        if known is None or known.status != Status.ACTIVE:
+        if known is None or known.status != Status.ACTIVE or known.bike_id != bike_id:
             self.check_in(bike_id, trip_id)
         if known is not None and known.status != Status.VOID:
+            self._judge_repetition(known, bike_id, rider_id)
             return answer
         if known is not None:
             raise Unavailable("The start took too long and has been put to rest.", {"retry_after": 1})
@@ -100,6 +103,11 @@ class Renting:
         if constraint == "trips_one_active_per_rider":
             raise Conflict("The rider has an active trip.")
         raise Conflict("The bike is in another trip.")
+
+    def _judge_repetition(self, known: Trip, bike_id: str, rider_id: str) -> None:
+        """Raise Conflict, unless a start of this trip by this rider on this bike is `known`'s, told again."""
+        if (known.bike_id, known.rider_id) != (bike_id, rider_id):
+            raise Conflict("The id belongs to another trip.")
 
     def _keep(self, session: Session, trip: Trip, rider_id: str, key: str | None) -> Json:
         answer = schemas.show(trip)

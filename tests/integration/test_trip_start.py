@@ -121,6 +121,32 @@ def test_a_start_repeated_under_its_trips_id_is_the_same_trip(trips: Any, bike_i
     assert trips.start(bike_id, rider_id, trip_id=trip_id) == ended
 
 
+def test_a_start_under_the_id_of_anothers_trip_is_a_conflict(
+    bikes: Any, trips: Any, bike_id: str, rider_id: str
+) -> None:
+    trip, other = trips.start(bike_id, rider_id, trip_id=new_id()), bikes.add()["id"]
+    for bike, rider in ((bike_id, f"not {rider_id}"), (other, rider_id), (other, f"not {rider_id}")):
+        with pytest.raises(Conflict):
+            trips.start(bike, rider, trip_id=trip["id"])
+    assert (status(bikes, bike_id), status(bikes, other)) == ("in_use", "available")
+
+
+def test_a_start_whose_id_anothers_trip_takes_meanwhile_is_a_conflict(
+    bikes: Any, trips: Any, trip_database_url: str, bike_id: str, rider_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trip_id, other, look = new_id(), bikes.add()["id"], Trips.active_of_rider
+
+    def look_after_the_other(self: Trips, rider: str) -> Any:
+        with transaction(trip_database_url) as session:
+            Trips(session).start(trip_id, other, f"not {rider_id}", datetime.now(UTC), ZURICH)
+        return look(self, rider)
+
+    monkeypatch.setattr(Trips, "active_of_rider", look_after_the_other)
+    with pytest.raises(Conflict):
+        trips.start(bike_id, rider_id, trip_id=trip_id)
+    assert status(bikes, bike_id) == "available"
+
+
 def test_one_start_delivered_many_times_at_once_is_one_trip(
     bikes: Any, trips: Any, bike_id: str, rider_id: str
 ) -> None:
