@@ -12,11 +12,11 @@ from tests.faults.stack import Stack
 Json = dict[str, Any]
 FROM_START = ("bike_id", "rider_id", "started_at", "start_location")
 FROM_END = (*FROM_START, "status", "ended_at", "ended_by", "end_location", "duration_s", "fare")
-# What the load may be told by a status when nothing is amiss: with the bikes and trips that it asks about, no other 4xx.
+# The statuses that the load may get, whatever fault strikes: no other 4xx, with the bikes and trips that it asks about.
 AWAY = {503, 504}
 ALLOWED = {
     "start": {201, 409, *AWAY},
-    **dict.fromkeys(("read", "read_bike", "list", "end", "cancel"), {200, *AWAY}),
+    **{op: {200, *AWAY} for op in ("read", "read_bike", "list", "end", "cancel")},
     "report": {202, *AWAY},
 }
 OVERLAPS = """
