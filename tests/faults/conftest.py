@@ -8,6 +8,7 @@ import pytest
 
 pytest.register_assert_rewrite("tests.faults.trial", "tests.faults.stack", "tests.faults.database_faults")
 
+from tests.faults.network import Network  # noqa: E402
 from tests.faults.report import Report  # noqa: E402
 from tests.faults.servers import Servers  # noqa: E402
 from tests.faults.stack import Stack  # noqa: E402
@@ -48,7 +49,24 @@ def stack(servers: Servers, tmp_path_factory: pytest.TempPathFactory, report: Re
     running = Stack(servers, tmp_path_factory.mktemp("stack"))
     try:
         running.start()
-        report.notes.append(f"allowed until all is well again: {running.back_within_s:.1f} s")
+        report.notes.append(
+            f"allowed until a process that was started again serves: {running.restarted_within_s:.1f} s"
+        )
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    built = Network()
+    yield built
+    built.close()
+
+
+@pytest.fixture(scope="module")
+def distant_stack(stack: Stack, network: Network) -> Iterator[Stack]:
+    """The stack, its services reaching their servers through `network` until the module's tests are done."""
+    stack.reroute(network.route)
+    yield stack
+    stack.reroute()

@@ -9,14 +9,12 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from tests.faults import broker_faults, database_faults, network_faults, process_faults, sigterm_faults
 from tests.faults.network import Network
 from tests.faults.report import Report
-from tests.faults.servers import Servers
 from tests.faults.stack import Stack
 from tests.faults.trial import Fault, endure
 
@@ -26,24 +24,6 @@ MINUTES = 30.0
 
 def minutes() -> float:
     return float(os.environ.get("MINUTES") or MINUTES)
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    built = Network()
-    yield built
-    built.close()
-
-
-@pytest.fixture(scope="module")
-def distant_stack(servers: Servers, network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One stack for everything, behind proxies, so that its network can fail too."""
-    running = Stack(servers, tmp_path_factory.mktemp("distant_stack"), network.route)
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
 
 
 def faults(network: Network, rng: random.Random) -> tuple[list[Fault], list[Fault]]:
@@ -73,6 +53,6 @@ def test_random_faults(distant_stack: Stack, network: Network, report: Report, s
     while time.monotonic() < until or (due and minutes() >= MINUTES):
         fault, number = due.pop(0) if due else rng.choice(known), number + 1
         print(f"{number} {fault.name}", flush=True)
-        endure(distant_stack, fault, report, rng.randrange(1_000_000))
+        endure(distant_stack, report, rng.randrange(1_000_000), fault)
     missed = ", ".join(f"{name} ({times} x)" for name, times in Counter(fault.name for fault in due).items())
     report.notes.append(f"did not strike in {minutes():g} minutes: {missed or 'nothing of what had to'}")

@@ -25,13 +25,19 @@ Json = dict[str, Any]
 # Turns the broker's and the databases' URLs, by (service, "broker" | "database"), into what the service is given.
 Route = Callable[[str, str, str], str]
 FLEET = 16
+# Seconds from a fault's end until all is well again, where no process has to start again.
 BACK_WITHIN_S = 10.0
+
+
+def directly(service: str, what: str, url: str) -> str:
+    """The route that leads nowhere else."""
+    return url
 
 
 class Stack:
     """`servers` are those of the whole run; everything on them is this stack's own."""
 
-    def __init__(self, servers: Servers, folder: Path, route: Route = lambda service, what, url: url) -> None:
+    def __init__(self, servers: Servers, folder: Path) -> None:
         self.servers, self.folder, self.jwt_secret = servers, folder, secrets.token_hex(32)
         self.vhost = unique_name("faults")
         self.amqp_uri = servers.broker.server.add_vhost(self.vhost)
@@ -44,33 +50,31 @@ class Stack:
         self.admin_database_url = servers.databases["trip_service"].server.admin_url
         self.gateway_url = f"http://127.0.0.1:{free_port()}"
         folder.mkdir(parents=True, exist_ok=True)
-        databases = {
-            f"{name.removesuffix('_service').upper()}_DATABASE_URL": route(name, "database", url)
-            for name, url in self.database_urls.items()
-        }
-        common = {
-            **databases, "JWT_SECRET": self.jwt_secret, "GATEWAY_ADDRESS": self.gateway_url.removeprefix("http://"),
-        }  # fmt: skip
-        environments = {name: {**common, "AMQP_URI": route(name, "broker", self.amqp_uri)} for name in SERVICES}
-        self.supervisor = Supervisor(environments, folder)
+        self.supervisor = Supervisor(self._environments(directly), folder)
         self.listener = Listener(self.amqp_uri)
         self.bikes: list[str] = []
-        # Seconds within which all is well again after a fault: see `start`.
-        self.back_within_s = BACK_WITHIN_S
+        # The same where one has to: see `start`.
+        self.restarted_within_s = BACK_WITHIN_S
 
     @property
     def api(self) -> Api:
         return Api(self)
 
     def start(self) -> None:
-        """Start the services; on a machine too busy to do that again in 3 s, recovery may take thrice what it took."""
+        """Start the services; on a machine too busy to do that again in 3 s, restarts may take thrice what it took."""
         self.listener.declare()
         self.supervisor.start()
         self.wait_until_healthy(60)
         # The first start fills caches and makes tables, which no recovery has to do.
         self.supervisor.kill(*SERVICES)
-        self.back_within_s = max(BACK_WITHIN_S, 3 * self.wait_until_healthy(60))
+        self.restarted_within_s = max(BACK_WITHIN_S, 3 * self.wait_until_healthy(60))
         self.bikes = [bike["id"] for bike in self.add_bikes(FLEET)]
+
+    def reroute(self, route: Route = directly) -> None:
+        """Start the services again, to meet broker and databases where `route` says; returns when all is well."""
+        self.supervisor.environments = self._environments(route)
+        self.supervisor.kill(*SERVICES)
+        self.wait_until_healthy(60)
 
     def add_bikes(self, count: int) -> list[Json]:
         bikes = [{"name": f"fleet-{uuid.uuid4()}"} for _ in range(count)]
@@ -117,6 +121,17 @@ class Stack:
             logged = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
             parts += [f"== {name}", *[line[:400] for line in logged if '"level": "INFO"' not in line][-lines:]]
         return "\n".join(parts)
+
+    def _environments(self, route: Route) -> dict[str, dict[str, str]]:
+        """What each service is started with."""
+        databases = {
+            f"{name.removesuffix('_service').upper()}_DATABASE_URL": route(name, "database", url)
+            for name, url in self.database_urls.items()
+        }
+        common = {
+            **databases, "JWT_SECRET": self.jwt_secret, "GATEWAY_ADDRESS": self.gateway_url.removeprefix("http://"),
+        }  # fmt: skip
+        return {name: {**common, "AMQP_URI": route(name, "broker", self.amqp_uri)} for name in SERVICES}
 
     def stop(self) -> None:
         """Stops the services; fails when one does not end as it should."""

@@ -10,7 +10,7 @@ from kombu import Connection, Queue
 from tests.e2e.client import iso, now, ok
 from tests.faults.length import LONG
 from tests.faults.report import Report
-from tests.faults.stack import Stack
+from tests.faults.stack import BACK_WITHIN_S, Stack
 from tests.waiting import eventually
 
 BACKLOG = 100_000 if LONG else 10_000
@@ -56,7 +56,7 @@ def test_a_full_outbox_drains_and_holds_up_nothing_new(stack: Stack, report: Rep
         finally:
             stack.servers.broker.resume()
         since = time.monotonic()
-        stack.wait_until_healthy(stack.back_within_s)
+        stack.wait_until_healthy(BACK_WITHIN_S)
         ok(rider.post(f"/v1/trips/{trip['id']}/end"))
         asked = time.monotonic()
         message = eventually(lambda: news.get(no_ack=True), 30)

@@ -18,9 +18,9 @@ from tests.waiting import eventually
 ROWS = {"bike_service": "bikes", "trip_service": "trips"}
 
 
-@pytest.mark.parametrize("fault", [*ALONE, *WITHOUT], ids=lambda fault: fault.name)
-def test_a_stop_under_load_loses_nothing(stack: Stack, report: Report, seed: int, fault: Fault) -> None:
-    endure(stack, fault, report, seed)
+@pytest.mark.parametrize("faults", [ALONE, WITHOUT], ids=["one service", "all, without what they need"])
+def test_a_stop_under_load_loses_nothing(stack: Stack, report: Report, seed: int, faults: list[Fault]) -> None:
+    endure(stack, report, seed, *faults)
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def test_a_request_that_runs_is_answered(stack: Stack, terminated: str) -> None:
         assert running.wait()["status"] == "ended"
     code, took_s = stopping.wait()
     assert (code, took_s <= LIMIT_S) == (0, True)
-    stack.wait_until_healthy(stack.back_within_s)
+    stack.wait_until_healthy(stack.restarted_within_s)
     assert ok(rider.post(f"/v1/trips/{trip['id']}/end"))["status"] == "ended"
     eventually(lambda: ok(rider.get(f"/v1/bikes/{bike['id']}"))["status"] == "available")
     assert [(each.service, each.code) for each in stack.supervisor.exits[exits:]] == [(terminated, 0)]
