@@ -45,28 +45,31 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def stack(servers: Servers, tmp_path_factory: pytest.TempPathFactory, report: Report) -> Iterator[Stack]:
-    running = Stack(servers, tmp_path_factory.mktemp("stack"))
-    try:
-        running.start()
-        report.notes.append(
-            f"allowed until a process that was started again serves: {running.restarted_within_s:.1f} s"
-        )
-        yield running
-    finally:
-        running.stop()
-
-
-@pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
     built = Network()
     yield built
     built.close()
 
 
+@pytest.fixture(scope="session")
+def stack(
+    servers: Servers, network: Network, tmp_path_factory: pytest.TempPathFactory, report: Report
+) -> Iterator[Stack]:
+    """Its network stays until it ends: a service that has not started again since `distant_stack` still needs it."""
+    running = Stack(servers, tmp_path_factory.mktemp("stack"))
+    try:
+        running.start()
+        yield running
+        if running.restart_s is not None:
+            report.notes.append(f"where a process started again, {running.restarted_within_s():.1f} s were allowed")
+    finally:
+        running.stop()
+
+
 @pytest.fixture(scope="module")
 def distant_stack(stack: Stack, network: Network) -> Iterator[Stack]:
-    """The stack, its services reaching their servers through `network` until the module's tests are done."""
+    """The stack, its services reaching their servers through `network`; afterwards, until each one's next start."""
     stack.reroute(network.route)
+    stack.restart()
     yield stack
     stack.reroute()

@@ -21,14 +21,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Fault:
-    """`strike` returns when the fault is over; `deaths` are the (service, exit code) that it causes itself.
+    """`strike` returns when the fault is over, and the moment at which it struck (Unix seconds) if not at its call.
+
+    `deaths` are the (service, exit code) that it causes itself.
 
     `is_felt`: some request must have failed, or the fault did not strike. `judge` says what else is wrong with the
     entries, given the moment at which the fault struck (Unix seconds).
     """
 
     name: str
-    strike: Callable[[Stack, random.Random], None]
+    strike: Callable[[Stack, random.Random], float | None]
     deaths: Deaths = ()
     is_felt: bool = False
     judge: Callable[[Sequence[Entry], float], list[str]] = lambda entries, struck: []
@@ -36,11 +38,15 @@ class Fault:
 
 @dataclass(frozen=True)
 class Strike:
-    """A fault that has struck: from when to when (Unix seconds), and how many events had come again before."""
+    """A fault that has struck, from when to when (Unix seconds); all has to be well `within_s` seconds after.
+
+    `duplicates`: how many events had come again before.
+    """
 
     fault: Fault
     struck: float
     over: float
+    within_s: float
     duplicates: int
 
 
@@ -50,11 +56,12 @@ def endure(stack: Stack, report: Report, seed: int, *faults: Fault) -> None:
     They share the load because it takes time to come to its end: what a killed process had begun is free again only
     when its lease of 10 s has run out.
     """
+    allowed = [allowed_s(stack, fault) for fault in faults]
     rng, strikes, exits = random.Random(seed), [], len(stack.supervisor.exits)
     with stack.load(seed) as load:
         load.wait_for_success(load.began, 2 * BACK_WITHIN_S)
-        for fault in faults:
-            strikes.append(_strike(stack, load, fault, rng))
+        for fault, within_s in zip(faults, allowed, strict=True):
+            strikes.append(_strike(stack, load, fault, rng, within_s))
     entries = load.entries()
     restless, settled_s = settle(stack, lambda: check_positions.check(stack, entries, load.began))
     stack.listener.collect()
@@ -68,26 +75,26 @@ def endure(stack: Stack, report: Report, seed: int, *faults: Fault) -> None:
     own_entries = by_strike(strikes, entries, lambda entry: entry.ended)
     own_exits = by_strike(strikes, stack.supervisor.exits[exits:], lambda each: each.at)
     for strike, own, ended, after in zip(strikes, own_entries, own_exits, duplicates, strict=True):
-        found = [*_judge(stack, strike, own, ended), *strike.fault.judge(entries, strike.struck)]
+        found = [*_judge(strike, own, ended), *strike.fault.judge(entries, strike.struck)]
         problems += [f"{strike.fault.name}: {problem}" for problem in found]
         report.add(_row(strike, own, settled_s, after - strike.duplicates))
     names = ", then ".join(fault.name for fault in faults)
     assert not problems, "\n".join([f"{names} (SEED={seed}):", *problems[:30], stack.logs()])
 
 
-def _strike(stack: Stack, load: Load, fault: Fault, rng: random.Random) -> Strike:
+def _strike(stack: Stack, load: Load, fault: Fault, rng: random.Random, within_s: float) -> Strike:
     """Returns when all is well again; fails when that takes too long."""
     stack.listener.collect()
     duplicates, struck = stack.listener.duplicates, time.time()
-    fault.strike(stack, rng)
+    struck = fault.strike(stack, rng) or struck
     over = time.time()
-    load.wait_for_success(over, allowed_s(stack, fault))
-    return Strike(fault, struck, over, duplicates)
+    load.wait_for_success(over, within_s)
+    return Strike(fault, struck, over, within_s, duplicates)
 
 
 def allowed_s(stack: Stack, fault: Fault) -> float:
     """Seconds from the fault's end until all is well: what this machine needs to start a process counts only then."""
-    return stack.restarted_within_s if fault.deaths else BACK_WITHIN_S
+    return stack.restarted_within_s() if fault.deaths else BACK_WITHIN_S
 
 
 def by_strike(strikes: Sequence[Strike], things: Iterable[T], at: Callable[[T], float]) -> list[list[T]]:
@@ -98,9 +105,9 @@ def by_strike(strikes: Sequence[Strike], things: Iterable[T], at: Callable[[T], 
     return found
 
 
-def _judge(stack: Stack, strike: Strike, entries: Sequence[Entry], exits: Sequence[Exit]) -> list[str]:
+def _judge(strike: Strike, entries: Sequence[Entry], exits: Sequence[Exit]) -> list[str]:
     return [
-        *check_answers.check(entries, strike.over, allowed_s(stack, strike.fault)),
+        *check_answers.check(entries, strike.over, strike.within_s),
         *_unexpected([(each.service, each.code) for each in exits], strike.fault.deaths),
         *_without_effect(entries, strike.fault, strike.struck),
     ]

@@ -29,7 +29,8 @@ def test_a_platform_gets_no_status() -> None:
 class Machine:
     """A stack, as far as it says what a start takes on it."""
 
-    restarted_within_s = 25.0
+    def restarted_within_s(self) -> float:
+        return 25.0
 
 
 @pytest.mark.parametrize(("deaths", "allowed"), [((), 10.0), ((("trip_service", -9),), 25.0)])
@@ -41,6 +42,6 @@ def test_a_slow_machine_has_more_time_only_where_a_process_starts(deaths: Deaths
 def test_an_entry_belongs_to_the_fault_that_struck_last_before_it() -> None:
     entries = [Entry("read", "somebody", began, 0.5, 200) for began in (0.5, 1.5, 2.0, 2.5, 9.0)]
     fault = Fault("some fault", lambda stack, rng: None)
-    strikes = [Strike(fault, struck, struck + 0.5, 0) for struck in (2.0, 3.0)]
+    strikes = [Strike(fault, struck, struck + 0.5, 10.0, 0) for struck in (2.0, 3.0)]
     found = by_strike(strikes, entries, lambda entry: entry.ended)
     assert [[entry.began for entry in own] for own in found] == [[0.5, 1.5, 2.0], [2.5, 9.0]]
