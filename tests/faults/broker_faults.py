@@ -2,6 +2,8 @@
 
 import random
 import time
+from collections.abc import Callable
+from functools import partial
 
 import eventlet
 import requests
@@ -43,21 +45,30 @@ def cut_connections(stack: Stack, rng: random.Random) -> None:
 
 
 def alarm(stack: Stack, setting: tuple[str, str], normal: tuple[str, str]) -> None:
-    """Publishers are blocked until a report of a position has been answered by 503, in time."""
+    """Publishers are blocked until the gateway has said so, in time, to a report of a position and to a call."""
     bike_id, operator = stack.add_bikes(1)[0]["id"], stack.api.operator()
     location = {"type": "Point", "coordinates": [-72.6, 42.3]}
 
-    def is_blocked() -> bool:
-        body = {"positions": [{"bike_id": bike_id, "recorded_at": iso(now()), "location": location}]}
-        answer = operator.post("/v1/positions", body)
-        assert answer.elapsed.total_seconds() < PATIENCE_S
-        return bool(answer.status_code == requests.codes.unavailable)
+    def report() -> requests.Response:
+        position = {"bike_id": bike_id, "recorded_at": iso(now()), "location": location}
+        return operator.post("/v1/positions", {"positions": [position]})
+
+    def read() -> requests.Response:
+        return operator.get(f"/v1/bikes/{bike_id}")
 
     stack.servers.broker.control(*setting)
     try:
-        eventually(is_blocked)
+        # The call takes longer to fail, so that what the load has begun before it has failed too.
+        for probe in [eventlet.spawn(eventually, partial(_is_away, each)) for each in (report, read)]:
+            probe.wait()
     finally:
         stack.servers.broker.control(*normal)
+
+
+def _is_away(ask: Callable[[], requests.Response]) -> bool:
+    answer = ask()
+    assert answer.elapsed.total_seconds() < PATIENCE_S
+    return answer.status_code in (503, 504)
 
 
 def memory_alarm(stack: Stack, rng: random.Random) -> None:
