@@ -15,7 +15,7 @@ from tests.faults.trial import Fault
 from tests.waiting import eventually
 
 # How long each of the faults lasts.
-STOPPED_S, PAUSED_S = 10.0, 10.0
+STOPPED_S, PAUSED_S, TAKEN_S = 10.0, 10.0, 3.0
 # More calls at once than a service's pool has connections (20, and 10 more when it must).
 CROWD = 60
 TABLES = {"bike_service": "bikes", "trip_service": "trips"}

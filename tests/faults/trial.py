@@ -19,6 +19,11 @@ Deaths = tuple[tuple[str, int], ...]
 T = TypeVar("T")
 
 
+def nothing_else(entries: Sequence[Entry], struck: float) -> list[str]:
+    """A fault's own judge that finds nothing wrong."""
+    return []
+
+
 @dataclass(frozen=True)
 class Fault:
     """`strike` returns when the fault is over, and the moment at which it struck (Unix seconds) if not at its call.
@@ -33,7 +38,7 @@ class Fault:
     strike: Callable[[Stack, random.Random], float | None]
     deaths: Deaths = ()
     is_felt: bool = False
-    judge: Callable[[Sequence[Entry], float], list[str]] = lambda entries, struck: []
+    judge: Callable[[Sequence[Entry], float], list[str]] = nothing_else
 
 
 @dataclass(frozen=True)
