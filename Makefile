@@ -59,7 +59,7 @@ bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name 
 		$${JSON:+--json "$$JSON"} $(ARGS)
 
 faults: setup ## let each fault strike once, or random ones for a time [LONG=1 SEED=n MINUTES=30 ARGS=...]
-	@$(PY) -m pytest $(if $(LONG),tests/faults/long_run.py tests/faults/test_messages.py tests/faults/test_outbox_backlog.py -s,tests/faults) $(ARGS)
+	@$(PY) -m pytest $(if $(filter-out 0,$(LONG)),tests/faults/long_run.py tests/faults/test_messages.py tests/faults/test_outbox_backlog.py -s,tests/faults) $(ARGS)
 
 fuzz: setup ## many random requests against what /openapi.json declares [CASES=10000 SEED=n]
 	@FUZZ_CASES=$${CASES:-10000} FUZZ_SEED=$$SEED $(PY) -m pytest tests/doors/test_fuzz.py -q -s

@@ -17,7 +17,8 @@ MAX_LINE = 20_000
 
 def assert_private(stack: RunningStack) -> None:
     """Fails when a log of the stack holds what must stay out of it, naming the first such line."""
-    urls = (stack.amqp_uri, stack.bike_database_url, stack.trip_database_url)
+    brokers = [environment["AMQP_URI"] for environment in stack.environments.values()]
+    urls = (stack.amqp_uri, *brokers, stack.bike_database_url, stack.trip_database_url)
     secrets = {unquote(urlsplit(url).password or "") for url in urls} | {stack.jwt_secret}
     for log in sorted(stack.log_folder.glob("*.log")):
         with log.open(errors="replace") as lines:

@@ -45,6 +45,8 @@ class Part:
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=subprocess.STDOUT,
+            # Ctrl-C reaches it through `interrupt` alone: a second one would cut its cleaning short.
+            process_group=0,
         )
 
     def ended(self) -> bool:

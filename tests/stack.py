@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import IO
 
 import requests
 
+from infrastructure.broker_permissions import permissions
 from tests.conftest import PrivateParts, unique_name
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +24,10 @@ SERVICES = ("bike_service", "trip_service", "gateway_service")
 
 @dataclass(frozen=True)
 class RunningStack:
-    """Where a stack answers; `environment` is what its services were started with."""
+    """Where a stack answers; `environments` is what each service was started with.
+
+    `amqp_uri` is the administrator's; each service has a user of its own, with the rights that it has in production.
+    """
 
     gateway_url: str
     amqp_uri: str
@@ -32,37 +36,38 @@ class RunningStack:
     admin_database_url: str
     jwt_secret: str
     log_folder: Path
-    environment: dict[str, str]
+    environments: Mapping[str, dict[str, str]]
 
 
 @contextmanager
 def running_stack(parts: PrivateParts, logs: Path, **settings: str) -> Iterator[RunningStack]:
     """A stack of its own, healthy; `settings` are added to what every service is started with."""
     postgres = parts.postgres
-    amqp_uri = parts.rabbitmq.add_vhost(unique_name("stack"))
+    vhost = unique_name("stack")
+    amqp_uri = parts.rabbitmq.add_vhost(vhost)
+    for name in SERVICES:
+        assert parts.rabbitmq.add_user(name, permissions(name).as_dict(), vhost), parts.rabbitmq.refusal
     bikes, trips = (postgres.create_database(unique_name(name)) for name in ("bikes", "trips"))
     secret, address = secrets.token_hex(32), f"127.0.0.1:{free_port()}"
-    environment = {
-        "AMQP_URI": amqp_uri,
+    common = {
         "BIKE_DATABASE_URL": bikes,
         "TRIP_DATABASE_URL": trips,
         "JWT_SECRET": secret,
         "GATEWAY_ADDRESS": address,
         **settings,
     }
-    running = RunningStack(f"http://{address}", amqp_uri, bikes, trips, postgres.admin_url, secret, logs, environment)
-    with running_services(SERVICES, running.gateway_url, logs, environment):
+    environments = {name: {"AMQP_URI": parts.rabbitmq.user_url(name, vhost), **common} for name in SERVICES}
+    running = RunningStack(f"http://{address}", amqp_uri, bikes, trips, postgres.admin_url, secret, logs, environments)
+    with running_services(running.gateway_url, logs, environments):
         yield running
 
 
 @contextmanager
-def running_services(
-    names: tuple[str, ...], gateway_url: str, logs: Path, environment: dict[str, str]
-) -> Iterator[None]:
-    """Services as processes that log to `logs`, once the gateway at `gateway_url` finds all well; then ended."""
+def running_services(gateway_url: str, logs: Path, environments: Mapping[str, dict[str, str]]) -> Iterator[None]:
+    """The services of `environments` as processes that log to `logs`, once the gateway finds all well; then ended."""
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        for name in names:
+        for name, environment in environments.items():
             with (logs / f"{name}.log").open("wb") as log:
                 processes.append(start_service(name, environment, log))
         wait_until_healthy(gateway_url, processes, logs)

@@ -53,6 +53,11 @@ class Parts:
             self._rabbitmq.add_user(name, permissions(name).as_dict()) for name in composition.selection.services
         )
 
+    @property
+    def refusal(self) -> str:
+        """Why the private broker did not let a service in, in its words; empty when it did, or has not answered."""
+        return self._rabbitmq.refusal
+
     def amqp_uri(self, composition: Composition) -> str:
         """For tools and the operator, who may do everything on the private broker."""
         return composition.settings.amqp_uri or self._rabbitmq.url

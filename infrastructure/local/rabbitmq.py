@@ -32,6 +32,8 @@ class RabbitMQ:
         self._state_file = self.folder / "state.json"
         self._state = files.read_json(self._state_file)
         self._processes: list[Process] = []
+        # What the broker said last when it did not let a user in.
+        self.refusal = ""
 
     @property
     def url(self) -> str:
@@ -46,9 +48,10 @@ class RabbitMQ:
     def vhost_url(self, vhost: str) -> str:
         return f"amqp://{USER}:{self._state['password']}@127.0.0.1:{self._ports['amqp']}/{quote(vhost, safe='')}"
 
-    def user_url(self, user: str) -> str:
-        """AMQP URL of a user that `prepare` was told of, on the vhost that is there from the start."""
-        return f"amqp://{user}:{self._state['users'][user]}@127.0.0.1:{self._ports['amqp']}/{VHOST}"
+    def user_url(self, user: str, vhost: str = VHOST) -> str:
+        """AMQP URL of a user that `prepare` was told of."""
+        password = self._state["users"][user]
+        return f"amqp://{user}:{password}@127.0.0.1:{self._ports['amqp']}/{quote(vhost, safe='')}"
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -158,19 +161,25 @@ class RabbitMQ:
                     raise LocalError(f"RabbitMQ did not answer within {timeout:.0f} s: {error}") from error
             time.sleep(0.2)
 
-    def add_user(self, user: str, permissions: Mapping[str, str]) -> bool:
-        """Let the user in with these permissions (as RabbitMQ's API names them); False when it does not answer yet."""
+    def add_user(self, user: str, permissions: Mapping[str, str], vhost: str = VHOST) -> bool:
+        """Let the user in with these permissions (as RabbitMQ's API names them).
+
+        False when the broker does not answer yet, or refuses, which it also does at its start: see `refusal`.
+        """
         name = quote(user, safe="")
         try:
             self._management("PUT", f"users/{name}", {"password": self._state["users"][user], "tags": ""})
-            self._management("PUT", f"permissions/{VHOST}/{name}", dict(permissions))
+            self._management("PUT", f"permissions/{quote(vhost, safe='')}/{name}", dict(permissions))
         except (requests.ConnectionError, requests.Timeout):
             return False
         except requests.HTTPError as error:
             # At its start the API answers before it knows its vhosts and users.
             if error.response.status_code in (400, 401, 404, 500, 503):
+                answer = error.response
+                self.refusal = f"RabbitMQ on the user {user}: {answer.status_code} {answer.text[:300]}"
                 return False
             raise
+        self.refusal = ""
         return True
 
     def add_vhost(self, name: str) -> str:

@@ -39,7 +39,7 @@ def wait_ready(
         failing = [name for name, seen in pids.items() if len(seen - {0}) > TOO_MANY_STARTS]
         waited = time.monotonic() - started
         if failing or waited > READY_LIMIT_S or not is_running():
-            raise LocalError(_failure(layout, failing or waits_for(composition, states), states, found))
+            raise LocalError(_failure(layout, failing or waits_for(composition, states), states, found, parts.refusal))
         if found.text not in said and waited > 3:
             say(f"  waiting: {found.text}")
             said.add(found.text)
@@ -66,9 +66,11 @@ def _look(parts: Parts, composition: Composition, states: list[ProgramState]) ->
     return readiness.look(composition.selection.services, composition.settings.gateway_url, parts.amqp_uri(composition))
 
 
-def _failure(layout: Layout, failing: list[str], states: list[ProgramState], found: readiness.Readiness) -> str:
+def _failure(
+    layout: Layout, failing: list[str], states: list[ProgramState], found: readiness.Readiness, refusal: str
+) -> str:
     if not states:
         return f"supervisord does not run:\n{tail(layout.log('supervisord.start'))}"
     logs = [f"--- {layout.log(name)}\n{tail(layout.log(name))}" for name in failing]
     named = f": {', '.join(failing)}" if failing else ""
-    return "\n".join([f"The stack did not start{named}.", *logs, found.text])
+    return "\n".join([f"The stack did not start{named}.", *logs, *filter(None, [refusal]), found.text])

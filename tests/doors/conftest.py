@@ -74,13 +74,13 @@ def keyed(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iter
     (folder / "keys.json").write_text(json.dumps({"keys": members}))
     address = f"127.0.0.1:{free_port()}"
     environment = {
-        **stack.environment,
+        **stack.environments["gateway_service"],
         "GATEWAY_ADDRESS": address,
         "JWT_SECRET": "",
         "JWT_JWKS": str(folder / "keys.json"),
         "JWT_AUDIENCE": AUDIENCE,
         "JWT_ISSUER": ISSUER,
     }
-    with running_services(("gateway_service",), f"http://{address}", folder, environment):
+    with running_services(f"http://{address}", folder, {"gateway_service": environment}):
         yield KeyedGateway(f"http://{address}", rsa_key, ec_key)
     assert_private(replace(stack, log_folder=folder))

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,9 +49,10 @@ class Ledger:
             self._file.write(line)
 
 
-def read(path: Path) -> Iterator[Entry]:
-    """The entries so far; a last line that is still being written is left out."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield Entry(**json.loads(line))
+def read(path: Path, start: int = 0) -> tuple[list[Entry], int]:
+    """The entries so far from the byte `start` on, and where the next one begins, which may be half written."""
+    with path.open("rb") as file:
+        file.seek(start)
+        lines = file.read().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith(b"\n")]
+    return [Entry(**json.loads(line)) for line in whole], start + sum(map(len, whole))

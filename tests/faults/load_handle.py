@@ -26,6 +26,8 @@ class Load:
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._order, self.path = order, Path(order["ledger"])
+        self._entries: list[Entry] = []
+        self._read_to = 0
         self._process: subprocess.Popen[bytes] | None = None
         self.began = time.time()
 
@@ -52,7 +54,11 @@ class Load:
             process.kill()
 
     def entries(self) -> list[Entry]:
-        return list(ledger.read(self.path)) if self.path.exists() else []
+        """Those so far."""
+        if self.path.exists():
+            more, self._read_to = ledger.read(self.path, self._read_to)
+            self._entries += more
+        return self._entries
 
     def wait_for_success(self, since: float, limit_s: float) -> None:
         """Return when, of requests begun after `since` (Unix seconds), ENOUGH of each kind went well."""

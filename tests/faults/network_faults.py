@@ -8,8 +8,9 @@ from tests.faults.network import Network
 from tests.faults.stack import Stack
 from tests.faults.trial import Fault
 
-# How long each of the faults lasts, and by how much it delays.
-CUT_S, SLOW_S, SILENT_S, DELAY_S = 8.0, 6.0, 8.0, 0.15
+# A cut outlasts the longest pause between two attempts to connect, a silence every deadline of a call, and what makes a
+# connection half-open most of the time until a heartbeat is missed.
+CUT_S, SLOW_S, SILENT_S, HALF_OPEN_S, DELAY_S = 5.0, 3.0, 6.0, 8.0, 0.15
 
 
 def drop(network: Network, service: str, what: str) -> None:
@@ -40,7 +41,7 @@ def half_open(network: Network, service: str, what: str) -> None:
     """After a silence the network knows nothing of the old connections, whose ends believe that they stand."""
     proxy = network.between(service, what)
     proxy.pause()
-    eventlet.sleep(SILENT_S)
+    eventlet.sleep(HALF_OPEN_S)
     proxy.forsake()
     proxy.restore()
 

@@ -25,13 +25,19 @@ Json = dict[str, Any]
 # Turns the broker's and the databases' URLs, by (service, "broker" | "database"), into what the service is given.
 Route = Callable[[str, str, str], str]
 FLEET = 16
+# Seconds from a fault's end until all is well again, where no process has to start again.
 BACK_WITHIN_S = 10.0
+
+
+def directly(service: str, what: str, url: str) -> str:
+    """The route that leads nowhere else."""
+    return url
 
 
 class Stack:
     """`servers` are those of the whole run; everything on them is this stack's own."""
 
-    def __init__(self, servers: Servers, folder: Path, route: Route = lambda service, what, url: url) -> None:
+    def __init__(self, servers: Servers, folder: Path) -> None:
         self.servers, self.folder, self.jwt_secret = servers, folder, secrets.token_hex(32)
         self.vhost = unique_name("faults")
         self.amqp_uri = servers.broker.server.add_vhost(self.vhost)
@@ -44,30 +50,40 @@ class Stack:
         self.admin_database_url = servers.databases["trip_service"].server.admin_url
         self.gateway_url = f"http://127.0.0.1:{free_port()}"
         folder.mkdir(parents=True, exist_ok=True)
-        databases = {
-            f"{name.removesuffix('_service').upper()}_DATABASE_URL": route(name, "database", url)
-            for name, url in self.database_urls.items()
-        }
-        common = {
-            **databases, "JWT_SECRET": self.jwt_secret, "GATEWAY_ADDRESS": self.gateway_url.removeprefix("http://"),
-        }  # fmt: skip
-        environments = {name: {**common, "AMQP_URI": route(name, "broker", self.amqp_uri)} for name in SERVICES}
-        self.supervisor = Supervisor(environments, folder)
+        self.supervisor = Supervisor(self._environments(directly), folder)
         self.listener = Listener(self.amqp_uri)
         self.bikes: list[str] = []
-        # Seconds within which all is well again after a fault: see `start`.
-        self.back_within_s = BACK_WITHIN_S
+        # Seconds that the last restart of all services took.
+        self.restart_s: float | None = None
 
     @property
     def api(self) -> Api:
         return Api(self)
 
     def start(self) -> None:
-        """Start the services; on a machine too busy to do that in 3 s, recovery may take thrice what it took."""
         self.listener.declare()
         self.supervisor.start()
-        self.back_within_s = max(BACK_WITHIN_S, 3 * self.wait_until_healthy(60))
+        self.wait_until_healthy(60)
         self.bikes = [bike["id"] for bike in self.add_bikes(FLEET)]
+
+    def restart(self) -> None:
+        """Start the services again at once; returns when all is well."""
+        self.supervisor.kill(*SERVICES)
+        self.restart_s = self.wait_until_healthy(60)
+
+    def restarted_within_s(self) -> float:
+        """BACK_WITHIN_S where a process has to start again; on a slow machine, thrice what a restart takes.
+
+        Not what the first start took, which fills caches and makes tables. Nobody may need the services at this call.
+        """
+        if self.restart_s is None:
+            self.restart()
+        assert self.restart_s is not None
+        return max(BACK_WITHIN_S, 3 * self.restart_s)
+
+    def reroute(self, route: Route = directly) -> None:
+        """Let each service, from its next start, meet the broker and its database where `route` says."""
+        self.supervisor.environments = self._environments(route)
 
     def add_bikes(self, count: int) -> list[Json]:
         bikes = [{"name": f"fleet-{uuid.uuid4()}"} for _ in range(count)]
@@ -114,6 +130,17 @@ class Stack:
             logged = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
             parts += [f"== {name}", *[line[:400] for line in logged if '"level": "INFO"' not in line][-lines:]]
         return "\n".join(parts)
+
+    def _environments(self, route: Route) -> dict[str, dict[str, str]]:
+        """What each service is started with."""
+        databases = {
+            f"{name.removesuffix('_service').upper()}_DATABASE_URL": route(name, "database", url)
+            for name, url in self.database_urls.items()
+        }
+        common = {
+            **databases, "JWT_SECRET": self.jwt_secret, "GATEWAY_ADDRESS": self.gateway_url.removeprefix("http://"),
+        }  # fmt: skip
+        return {name: {**common, "AMQP_URI": route(name, "broker", self.amqp_uri)} for name in SERVICES}
 
     def stop(self) -> None:
         """Stops the services; fails when one does not end as it should."""

@@ -31,9 +31,8 @@ class Supervisor:
     """Runs SERVICES, each with its environment, logging to `<logs>/<service>.log`."""
 
     def __init__(self, environments: Mapping[str, Mapping[str, str]], logs: Path) -> None:
-        # Not measured: a process that is killed leaves no coverage, and measuring makes it slow.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-        self._environments = {name: {**inherited, **own} for name, own in environments.items()}
+        # A change holds from the next start of a service.
+        self.environments = environments
         self.logs = logs
         self.exits: list[Exit] = []
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -86,7 +85,9 @@ class Supervisor:
     def _start(self, name: str) -> None:
         # `python -m shared.run`, which can also be told where to end.
         command = leashed("SIGKILL", [sys.executable, "-W", "ignore", "-m", "tests.faults.failpoints", name])
-        environment = {**self._environments[name], "FAILPOINT": str(self._failpoint(name))}
+        # Not measured: a process that is killed leaves no coverage, and measuring makes it slow.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        environment = {**inherited, **self.environments[name], "FAILPOINT": str(self._failpoint(name))}
         with (self.logs / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT,

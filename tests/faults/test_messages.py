@@ -1,7 +1,6 @@
 """Messages that mean harm: each ends with its reason in the dead letters, and its neighbours are stored."""
 
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ import pytest
 
 from tests.e2e.broker import DEAD_QUEUES, Broker
 from tests.e2e.client import Json, iso, now, ok
+from tests.faults.length import LONG
 from tests.faults.report import Report
 from tests.faults.stack import Stack
 from tests.faults.supervisor import SERVICES
@@ -20,7 +20,6 @@ from tests.waiting import eventually
 
 BIKES, TRIPS = DEAD_QUEUES
 PLACE = {"type": "Point", "coordinates": [-72.6, 42.3]}
-LONG = "LONG" in os.environ
 STORM = 1_000_000 if LONG else 50_000
 # More than the garbage of one batch of the largest messages, whatever has come before.
 ROOM_BYTES = 250_000_000

@@ -8,6 +8,6 @@ from tests.faults.stack import Stack
 from tests.faults.trial import Fault, endure
 
 
-@pytest.mark.parametrize("fault", [*KILLS[:4], *BOTH], ids=lambda fault: fault.name)
-def test_a_killed_process_loses_nothing(stack: Stack, report: Report, seed: int, fault: Fault) -> None:
-    endure(stack, fault, report, seed)
+@pytest.mark.parametrize("faults", [KILLS[:4], BOTH], ids=["at any moment", "at the worst moment"])
+def test_a_killed_process_loses_nothing(stack: Stack, report: Report, seed: int, faults: list[Fault]) -> None:
+    endure(stack, report, seed, *faults)
