@@ -42,6 +42,7 @@ class LiveStream(DependencyProvider):
 
     def __init__(self) -> None:
         super().__init__()
+        self._readers = Readers(0)
         self._ring = Ring()
         self._feed = Feed(self._ring)
         self._main: Any = None
@@ -51,7 +52,7 @@ class LiveStream(DependencyProvider):
         self._positions_at = self._heartbeat_at = self._look_at = 0.0
 
     def setup(self) -> None:
-        self._readers = Readers(room_for(self.container.config["SETTINGS"].stream_readers))
+        self._readers.limit = room_for(self.container.config["SETTINGS"].stream_readers)
         self.listener.subscribe(self._feed.on_event, self._feed.on_positions, self._on_gap)
         self.server.when_draining(self._readers.end_all)
 

@@ -13,7 +13,10 @@ from shared import http_readers_metrics as metrics
 from shared import sse
 
 Json = dict[str, Any]
-BIKE, TRIP, POSITION, RESET = "bike", "trip", "position", "reset"
+BIKE, TRIP, POSITION, RESET = NAMES = ("bike", "trip", "position", "reset")
+# Shown from the start, at zero, so that Prometheus sees the first one as an increase.
+for _name in NAMES:
+    metrics.EVENTS.labels(_name)
 RETIRED = "retired"
 
 
