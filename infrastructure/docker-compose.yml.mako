@@ -41,6 +41,7 @@ services:
       RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "-kernel inet_dist_use_interface {127,0,0,1}"
       ERL_EPMD_ADDRESS: 127.0.0.1
 % if mqtt:
+      RABBITMQ_CONFIG_FILES: /etc/rabbitmq/conf.d/*.conf
     networks: [broker, observability, mqtt]
     ports: ["127.0.0.1:<%text>${MQTT_PORT:-1883}</%text>:1883"]
 % else:

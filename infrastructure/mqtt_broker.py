@@ -33,6 +33,9 @@ def settings(listener: str, login: str, vhost: str) -> dict[str, object]:
         "mqtt.login_timeout": 5000,
         # finds out about bikes that are gone and have set no keep-alive of MQTT's own
         "mqtt.tcp_listen_options.keepalive": "true",
+        # these are the plugin's own, which the line before would take the place of
+        "mqtt.tcp_listen_options.backlog": 128,
+        "mqtt.tcp_listen_options.nodelay": "true",
     }
 
 
