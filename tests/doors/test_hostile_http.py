@@ -42,11 +42,11 @@ SLOW = {
 def narrow(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """A gateway of the same stack that has `PLACES` connections: to fill as many as usual with answers takes long."""
     address = f"127.0.0.1:{free_port()}"
-    environment = {**stack.environment, "GATEWAY_ADDRESS": address}
+    environment = {**stack.environments["gateway_service"], "GATEWAY_ADDRESS": address}
     logs = tmp_path_factory.mktemp("narrow")
     with ExitStack() as ended:
         with open_files(PLACES + SPARE_FILES):
-            ended.enter_context(running_services(("gateway_service",), f"http://{address}", logs, environment))
+            ended.enter_context(running_services(f"http://{address}", logs, {"gateway_service": environment}))
         yield address_of(f"http://{address}")
     assert "no connection can be accepted" not in (logs / "gateway_service.log").read_text()
 
