@@ -101,6 +101,7 @@ class GatewayService(Site):
         description="With lat and lon: the nearest first, each with `distance_m`, not paged; `status` is then "
         "`available` unless given. Without them: a list in pages. Retired bikes only with `status=retired`.",
         tag="Bikes",
+        may_be_closed=True,
         query=s.BikeQuerySchema(),
         responses=json_of(s.BikesSchema),
     )
@@ -110,7 +111,14 @@ class GatewayService(Site):
             return self.bikes.near(viewer, call.query)
         return self.bikes.list(viewer, call.query)
 
-    @http("GET", "/v1/bikes/{bike_id}", summary="Get a bike", tag="Bikes", responses=json_of(s.BikeSchema))
+    @http(
+        "GET",
+        "/v1/bikes/{bike_id}",
+        summary="Get a bike",
+        tag="Bikes",
+        may_be_closed=True,
+        responses=json_of(s.BikeSchema),
+    )
     def get_bike(self, call: Call) -> Any:
         return self.bikes.get(call.path["bike_id"], auth.viewer_of(call.identity))
 

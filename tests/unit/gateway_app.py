@@ -26,6 +26,7 @@ BIKE = {
     "location": None,
     "located_at": None,
     "battery_percent": None,
+    "vehicle_type_id": "bike",
     "created_at": NOW,
     "updated_at": NOW,
 }

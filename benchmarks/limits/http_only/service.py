@@ -15,6 +15,7 @@ BIKE = {
     "location": {"type": "Point", "coordinates": [-72.63412345, 42.32123456]},
     "located_at": "2026-11-24T12:00:00.123456Z",
     "battery_percent": 71.5,
+    "vehicle_type_id": "bike",
     "created_at": "2026-11-24T10:00:00.123456Z",
     "updated_at": "2026-11-24T10:00:00.123456Z",
 }
