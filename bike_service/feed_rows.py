@@ -11,14 +11,14 @@ from shared.vehicle_types import default_type
 
 MAX_ROWS = 20_000
 FeedRow = Sequence[Any]
-"""Of a bike: what COLUMNS names; times in seconds since 1970."""
+"""Of a bike: what COLUMNS names; times in seconds since 1970, null with the place where it was never heard of."""
 
 COLUMNS = (
     "id::text, revision, status, vehicle_id::text, coalesce(vehicle_type_id, :default_type), longitude, latitude,"
     " extract(epoch FROM located_at)::float8, battery_percent, extract(epoch FROM battery_at)::float8"
 )
-# In use they are nobody's to see, and where a bike is that was never heard of nobody knows.
-PUBLIC = "status IN ('available', 'reserved', 'out_of_service') AND longitude IS NOT NULL"
+# One that was never heard of is among them: its first position makes no event.
+PUBLIC = "status IN ('available', 'reserved', 'out_of_service')"
 PAGE = text(f"""
     SELECT {COLUMNS} FROM bikes
     WHERE id > CAST(:after AS uuid) AND {PUBLIC} ORDER BY id LIMIT :limit

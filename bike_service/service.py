@@ -125,7 +125,8 @@ class BikeService:
         """The bikes of the GBFS feed by id, after the id `after`: `{"items": [row, ...], "next": id | None}`.
 
         A row is `[id, revision, status, vehicle_id, vehicle_type_id, longitude, latitude, located_at, battery_percent,
-        battery_at]`, times in seconds since 1970. `vehicle_id` is the public id, which is told nowhere else.
+        battery_at]`, times in seconds since 1970, each null where it is unknown.
+        `vehicle_id` is the public id, which is told nowhere else.
         """
         loaded = load_arguments(schemas.FeedSchema(), after=after, limit=limit)
         with self.db.get_session() as session:

@@ -9,6 +9,8 @@ from gateway_service import auth, gpx, positions
 from gateway_service import schemas as s
 from gateway_service import status_schemas as status
 from gateway_service.bikes import BikeService
+from gateway_service.feeds import Feeds
+from gateway_service.gbfs import Gbfs
 from gateway_service.reports import Reports
 from gateway_service.site import Site
 from gateway_service.trips import TripService
@@ -37,7 +39,7 @@ def created(resource: dict[str, Any], path: str, replayed: bool) -> Answer:
     return Answer(resource, headers=headers)
 
 
-class GatewayService(Site):
+class GatewayService(Site, Gbfs):
     name = "gateway_service"
 
     # The access log has a line of each request.
@@ -46,6 +48,7 @@ class GatewayService(Site):
     config = Config()
     publisher = Publisher()
     reports = Reports()
+    feeds = Feeds()
     bike_rpc = RpcProxy("bike_service")
     bike_get = BatchProxy("bike_service", "get_many", passes_on=True)
     # Fewer together, for each answer is a list.

@@ -82,7 +82,7 @@ class Texts(fields.Field[Translated]):
                 errors[str(language)] = ["Not a language such as en or pt-BR."]
                 continue
             try:
-                translated.append({"text": self._each.deserialize(text), "language": language})
+                translated.append({"text": str(self._each.deserialize(text)), "language": language})
             except ValidationError as error:
                 errors[language] = error.messages
         if errors:
@@ -141,7 +141,7 @@ class Whole(fields.Integer):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
         if isinstance(value, bool | str):
             raise self.make_error("invalid")
-        number: int = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[assignment]
+        number: int = super()._deserialize(value, attr, data, **kwargs)
         return number
 
 

@@ -39,8 +39,8 @@ class HttpOnly(GatewayService):
     """Every route is the gateway's own; only those that are measured have an answer."""
 
     name = "http_only"
-
     publisher = Nothing()
+    feeds = Nothing()
     reports = Nothing()
     bike_rpc = Nothing()
     trip_rpc = Nothing()
