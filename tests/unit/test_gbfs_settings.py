@@ -37,7 +37,7 @@ def changed(path: str, value: Any) -> Any:
 def test_the_default_is_complete():
     settings = of_environment({})
     assert settings is of_environment({"GBFS_CONFIG": " "})
-    assert {kind.has_motor for kind in settings.types.values()} == {False, True}
+    assert {kind.max_range_m is None for kind in settings.types.values()} == {False, True}
     assert settings.types[settings.default_type_id]
     assert {each["language"] for each in settings.system["name"]} == set(settings.system["languages"])
     assert settings.stale_after_s > settings.vehicles_ttl_s > 0
