@@ -4,6 +4,6 @@ from shared.metrics import counter
 
 ANSWERS = counter(
     "mqtt_login_answers",
-    "Questions of the broker about bikes on MQTT, by question (user, vhost, resource, topic) and outcome",
+    "Questions of the broker about bikes on MQTT, by question (user, vhost, resource, topic) and outcome.",
     ["question", "outcome"],
 )
