@@ -9,6 +9,7 @@ from gateway_service import auth, gpx, positions
 from gateway_service import schemas as s
 from gateway_service import status_schemas as status
 from gateway_service.bikes import BikeService
+from gateway_service.map_site import MapSite
 from gateway_service.reports import Reports
 from gateway_service.site import Site
 from gateway_service.trips import TripService
@@ -37,7 +38,7 @@ def created(resource: dict[str, Any], path: str, replayed: bool) -> Answer:
     return Answer(resource, headers=headers)
 
 
-class GatewayService(Site):
+class GatewayService(Site, MapSite):
     name = "gateway_service"
 
     # The access log has a line of each request.

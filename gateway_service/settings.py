@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from gateway_service.map_settings import MapSettings
 from shared import config
 from shared.config import ConfigurationError
 from shared.http_policy import Cors, HttpPolicy
@@ -27,6 +28,7 @@ class Settings:
     socket_fd: int | None
     policy: HttpPolicy
     rpc_timeout: float
+    map: MapSettings = field(default_factory=MapSettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -41,6 +43,7 @@ class Settings:
                 proxies=_proxies(environ),
             ),
             rpc_timeout=config.number(environ, "RPC_TIMEOUT", 5, 0.1, 25),
+            map=MapSettings.from_environment(environ),
         )
 
 

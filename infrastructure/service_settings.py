@@ -10,8 +10,8 @@ OF_SERVICE = {
         "TRIP_TIMEOUT_HOURS",
     ),
     "gateway_service": (
-        "CORS_ORIGINS", "JWT_AUDIENCE", "JWT_ISSUER", "JWT_JWKS", "MAX_WORKERS", "RATE_LIMIT", "RATE_LIMIT_STORAGE",
-        "RPC_TIMEOUT", "TRUSTED_PROXIES",
+        "CORS_ORIGINS", "JWT_AUDIENCE", "JWT_ISSUER", "JWT_JWKS", "MAP_ATTRIBUTION", "MAP_TILES", "MAX_WORKERS", "RATE_LIMIT",
+        "RATE_LIMIT_STORAGE", "RPC_TIMEOUT", "TRUSTED_PROXIES",
     ),
 }  # fmt: skip
 # Of every process.

@@ -1,0 +1,51 @@
+// Leaflet's map itself: where it begins, its tiles if there are any, and what is drawn beside the bikes.
+
+const WORLD = [[-60, -170], [70, 170]];
+const PATH = { className: "ride", interactive: false };
+const RING = { className: "chosen", radius: 16, interactive: false };
+
+export class Ground {
+  constructor(node) {
+    const { tiles, attribution } = node.dataset;
+    this.map = L.map(node, { zoomSnap: 0.5, maxZoom: 19, minZoom: 2, worldCopyJump: true });
+    this.map.attributionControl.setPrefix(false);
+    this.map.fitBounds(WORLD);
+    if (tiles) L.tileLayer(tiles, { maxZoom: 19, attribution }).addTo(this.map);
+    else if (attribution) this.map.attributionControl.addAttribution(attribution);
+    L.control.scale({ position: "bottomright" }).addTo(this.map);
+    this.path = L.polyline([], PATH).addTo(this.map);
+    this.ring = null;
+    this.isPlaced = false;
+  }
+
+  // Show all of these bikes, once: after that, it is the reader who moves the map.
+  placeOnce(bikes) {
+    const places = bikes.filter((bike) => bike.location).map(latLngOf);
+    if (this.isPlaced || !places.length) return;
+    this.isPlaced = true;
+    this.map.fitBounds(L.latLngBounds(places), { padding: [24, 24], maxZoom: 16, animate: false });
+  }
+
+  centre(bike) {
+    this.map.setView(latLngOf(bike), Math.max(this.map.getZoom(), 16), { animate: false });
+  }
+
+  // A ring around a bike, wherever it is; null: around none.
+  mark(bike) {
+    if (!bike || !bike.location) {
+      this.ring?.remove();
+      this.ring = null;
+    } else if (this.ring) this.ring.setLatLng(latLngOf(bike));
+    else this.ring = L.circleMarker(latLngOf(bike), RING).addTo(this.map);
+  }
+
+  // The way of a ride: GeoJSON coordinates.
+  draw(coordinates) {
+    this.path.setLatLngs(coordinates.map(([longitude, latitude]) => [latitude, longitude]));
+  }
+}
+
+export function latLngOf(bike) {
+  const [longitude, latitude] = bike.location.coordinates;
+  return [latitude, longitude];
+}
