@@ -15,7 +15,7 @@ from typing import IO
 
 import requests
 
-from tests.conftest import PrivateParts, unique_name
+from tests.parts import PrivateParts, unique_name
 
 ROOT = Path(__file__).parents[1]
 SERVICES = ("bike_service", "trip_service", "gateway_service")
