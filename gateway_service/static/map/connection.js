@@ -11,7 +11,7 @@ const SILENCE_MS = 35000;
 const FINAL = new Set([401, 403]);
 
 export class Connection {
-  // `onState("open" | "lost")`, `onEvent({type, data, id})`, `onRefused(error)`: the token is not good for it.
+  // `onState("begun" | "resumed" | "lost")`: begun without a place in the stream, so that anything may have been before; `onEvent({type, data, id})`; `onRefused(error)`: the token is not good for it.
   constructor(path, token, { onState, onEvent, onRefused }) {
     Object.assign(this, { path, token, onState, onEvent, onRefused });
     this.lastId = "";
@@ -61,7 +61,7 @@ export class Connection {
         signal: AbortSignal.any([this.stopped.signal, silence.signal]),
       });
       if (!response.ok) throw await refusal(response);
-      this.onState("open");
+      this.onState(this.lastId ? "resumed" : "begun");
       const parser = new EventParser((event) => this.take(event), (ms) => { this.shortestWait = ms; });
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {

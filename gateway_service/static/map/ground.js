@@ -2,7 +2,9 @@
 
 const WORLD = [[-60, -170], [70, 170]];
 const PATH = { className: "ride", interactive: false };
-const RING = { className: "chosen", radius: 16, interactive: false };
+const RING = { radius: 13, interactive: false };
+// Near enough for a bike to stand apart from the others.
+export const STREET_ZOOM = 17;
 
 export class Ground {
   constructor(node) {
@@ -27,16 +29,17 @@ export class Ground {
   }
 
   centre(bike) {
-    this.map.setView(latLngOf(bike), Math.max(this.map.getZoom(), 16), { animate: false });
+    this.map.setView(latLngOf(bike), Math.max(this.map.getZoom(), STREET_ZOOM), { animate: false });
   }
 
-  // A ring around a bike, wherever it is; null: around none.
+  // A larger dot for the chosen bike, on its own even where it is one of a cluster; null: none.
   mark(bike) {
-    if (!bike || !bike.location) {
+    const status = bike?.location ? bike.status : null;
+    if (this.ring?.options.status !== status) {
       this.ring?.remove();
-      this.ring = null;
-    } else if (this.ring) this.ring.setLatLng(latLngOf(bike));
-    else this.ring = L.circleMarker(latLngOf(bike), RING).addTo(this.map);
+      this.ring = status && L.circleMarker(latLngOf(bike), { ...RING, status, className: `chosen ${status}` });
+      this.ring?.addTo(this.map);
+    } else if (status) this.ring.setLatLng(latLngOf(bike));
   }
 
   // The way of a ride: GeoJSON coordinates.

@@ -14,6 +14,8 @@ export class Live {
     // Events that came while the lists were being read; null: none are.
     this.early = null;
     this.isLoaded = false;
+    // The stream has begun anew while the lists were being read.
+    this.isOutdated = false;
     this.reading = new AbortController();
     this.connection = new Connection("/v1/stream", token, {
       onState: (state) => this.connected(state),
@@ -32,7 +34,8 @@ export class Live {
 
   connected(state) {
     if (state === "lost") this.onState("lost");
-    else if (this.isLoaded) this.onState("live");
+    else if (state === "resumed" && this.isLoaded) this.onState("live");
+    else if (this.early) this.isOutdated = true;
     else this.load();
   }
 
@@ -42,6 +45,7 @@ export class Live {
     this.reading.abort();
     this.reading = new AbortController();
     this.isLoaded = false;
+    this.isOutdated = false;
     this.early = [];
     this.onState("loading");
     const { signal } = this.reading;
@@ -59,10 +63,12 @@ export class Live {
     this.early = null;
     this.isLoaded = true;
     early.forEach((event) => this.apply(event));
-    this.onState("live");
+    if (this.isOutdated) this.load();
+    else this.onState("live");
   }
 
   failed(error) {
+    this.early = null;
     if (error instanceof Refused && error.status === 401) {
       this.onRefused(error);
       return;
@@ -72,9 +78,16 @@ export class Live {
   }
 
   take({ type, data }) {
-    if (type === "reset") this.load();
+    if (type === "reset") this.reset();
     else if (this.early) this.early.push({ type, data });
     else this.apply({ type, data });
+  }
+
+  // The gateway cannot give all that was missed.
+  reset() {
+    this.connection.restart();
+    if (this.early) this.isOutdated = true;
+    else this.load();
   }
 
   apply({ type, data }) {

@@ -24,6 +24,8 @@ const STATES = {
 };
 const SHOW_MS = 250;
 
+let source = null;
+let chosen = null;
 const fleet = new Fleet();
 const ground = new Ground(byId("map"));
 const markers = new Markers(ground.map, choose);
@@ -39,8 +41,6 @@ const rides = new Rides(showNumbers);
 const path = new Path(showChosen);
 const session = new Session(begin);
 const entrance = new Entrance(session);
-let source = null;
-let chosen = null;
 
 function begin() {
   source?.stop();

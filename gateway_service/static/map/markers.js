@@ -1,12 +1,12 @@
 // The bikes on the map, in clusters where there are many.
 
-import { latLngOf } from "./ground.js";
+import { latLngOf, STREET_ZOOM } from "./ground.js";
 import { nameOf, STATUSES, WORDS } from "./statuses.js";
 
+// From here on a change of many markers is made in one go.
+const MANY = 300;
 // What moving markers may take of a frame, in milliseconds: the page stays quick, however many bikes move.
 const FRAME_MS = 6;
-// From here on streets are apart, and so are bikes.
-const ALONE_FROM_ZOOM = 17;
 const ICONS = Object.fromEntries(STATUSES.map((status) => [
   status, L.divIcon({ className: `bike ${status}`, html: false, iconSize: [18, 18] }),
 ]));
@@ -20,7 +20,7 @@ export class Markers {
     this.hidden = new Set();
     this.frame = null;
     this.group = L.markerClusterGroup({
-      disableClusteringAtZoom: ALONE_FROM_ZOOM, maxClusterRadius: 60, showCoverageOnHover: false,
+      disableClusteringAtZoom: STREET_ZOOM, maxClusterRadius: 60, showCoverageOnHover: false,
       iconCreateFunction: clusterIcon, animate: false, spiderfyOnMaxZoom: false,
     }).addTo(map);
   }
@@ -31,27 +31,24 @@ export class Markers {
     this.update({ changed: [...bikes], removed: [] });
   }
 
-  // Many at once are added at once; a few when there is time for them, the newest place of each.
+  // What comes or goes in large numbers does so at once; the rest when there is time for it, the newest place of each.
   update({ changed, removed }) {
+    const comers = changed.filter((bike) => this.isShown(bike) && !this.markers.has(bike.id));
+    if (comers.length > MANY) this.addAll(comers);
+    const goers = changed.filter((bike) => !this.isShown(bike) && this.markers.has(bike.id)).concat(removed);
+    if (goers.length > MANY) this.removeAll(goers);
     for (const bike of removed) this.waiting.set(bike.id, null);
     for (const bike of changed) this.waiting.set(bike.id, bike);
-    if (this.waiting.size > 1000) this.applyAll();
-    else this.frame ??= requestAnimationFrame(() => this.applySome());
+    this.frame ??= requestAnimationFrame(() => this.applySome());
   }
 
-  applyAll() {
-    const gone = [];
-    const added = [];
-    for (const [id, bike] of this.waiting) {
-      if (this.markers.has(id)) {
-        gone.push(this.markers.get(id));
-        this.markers.delete(id);
-      }
-      if (this.isShown(bike)) added.push(this.made(bike));
-    }
-    this.waiting.clear();
-    this.group.removeLayers(gone);
-    this.group.addLayers(added);
+  addAll(bikes) {
+    this.group.addLayers(bikes.map((bike) => this.made(bike)));
+  }
+
+  removeAll(bikes) {
+    this.group.removeLayers(bikes.map((bike) => this.markers.get(bike.id)).filter(Boolean));
+    for (const bike of bikes) this.markers.delete(bike.id);
   }
 
   applySome() {
@@ -68,8 +65,8 @@ export class Markers {
   apply(id, bike) {
     const marker = this.markers.get(id);
     if (!this.isShown(bike)) {
-      this.markers.delete(id);
       if (marker) this.group.removeLayer(marker);
+      this.markers.delete(id);
     } else if (!marker) this.group.addLayer(this.made(bike));
     else {
       if (marker.options.icon !== ICONS[bike.status]) this.dress(marker, bike);

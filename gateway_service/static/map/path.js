@@ -8,7 +8,7 @@ export class Path {
     this.onChange = onChange;
     this.reading = new AbortController();
     this.early = null;
-    this.set(null, [], "");
+    Object.assign(this, { trip: null, coordinates: [], lastAt: "" });
   }
 
   set(trip, coordinates, lastAt) {
