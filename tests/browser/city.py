@@ -34,5 +34,11 @@ def add_bikes(operator: Client, count: int, prefix: str, seed: int = 1) -> list[
 
 def report(operator: Client, bike: Json, location: Json) -> None:
     """The bike is there, now."""
-    position = {"bike_id": bike["id"], "recorded_at": iso(now()), "location": location}
-    ok(operator.post("/v1/positions", {"positions": [position]}), 202)
+    report_many(operator, {bike["id"]: location})
+
+
+def report_many(operator: Client, places: dict[str, Json]) -> None:
+    """Locations by the bikes' ids, of now."""
+    at = iso(now())
+    positions = [{"bike_id": bike_id, "recorded_at": at, "location": place} for bike_id, place in places.items()]
+    ok(operator.post("/v1/positions", {"positions": positions}), 202)

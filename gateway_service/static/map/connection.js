@@ -11,7 +11,7 @@ const SILENCE_MS = 35000;
 const FINAL = new Set([401, 403]);
 
 export class Connection {
-  // `onState("begun" | "resumed" | "lost")`: begun without a place in the stream, so that anything may have been before; `onEvent({type, data, id})`; `onRefused(error)`: the token is not good for it.
+  // `onState("begun" | "resumed" | "lost")`: begun without a place in the stream, so that anything may have been before; `onEvent({type, data})`; `onRefused(error)`: the token is not good for it.
   constructor(path, token, { onState, onEvent, onRefused }) {
     Object.assign(this, { path, token, onState, onEvent, onRefused });
     this.lastId = "";
@@ -23,11 +23,6 @@ export class Connection {
 
   stop() {
     this.stopped.abort();
-  }
-
-  // Forget the place in the stream: what comes next is new.
-  restart() {
-    this.lastId = "";
   }
 
   async run() {
@@ -69,6 +64,7 @@ export class Connection {
         timer = listen();
         this.failures = 0;
         parser.feed(piece.value);
+        this.lastId = parser.lastId || this.lastId;
       }
     } finally {
       clearTimeout(timer);
@@ -76,7 +72,6 @@ export class Connection {
   }
 
   take(event) {
-    if (event.id) this.lastId = event.id;
     if (!this.stopped.signal.aborted) this.onEvent(event);
   }
 

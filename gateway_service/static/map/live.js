@@ -34,8 +34,13 @@ export class Live {
 
   connected(state) {
     if (state === "lost") this.onState("lost");
-    else if (state === "resumed" && this.isLoaded) this.onState("live");
-    else if (this.early) this.isOutdated = true;
+    else if (state === "begun" || !(this.isLoaded || this.early)) this.readAnew();
+    else if (this.isLoaded) this.onState("live");
+  }
+
+  // What has been read, or is being read, may lack something.
+  readAnew() {
+    if (this.early) this.isOutdated = true;
     else this.load();
   }
 
@@ -78,16 +83,9 @@ export class Live {
   }
 
   take({ type, data }) {
-    if (type === "reset") this.reset();
+    if (type === "reset") this.readAnew();
     else if (this.early) this.early.push({ type, data });
     else this.apply({ type, data });
-  }
-
-  // The gateway cannot give all that was missed.
-  reset() {
-    this.connection.restart();
-    if (this.early) this.isOutdated = true;
-    else this.load();
   }
 
   apply({ type, data }) {

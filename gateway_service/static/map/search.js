@@ -40,7 +40,7 @@ export class Search {
 
   result(bike) {
     const button = element("button", { type: "button" }, element("span", { class: `dot ${bike.status}` }),
-      nameOf(bike), element("span", { class: "faint" }, WORDS[bike.status]));
+      element("span", {}, nameOf(bike)), element("span", { class: "faint" }, WORDS[bike.status]));
     button.addEventListener("click", () => this.onChoose(bike.id));
     return element("li", {}, button);
   }

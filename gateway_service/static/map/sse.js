@@ -1,12 +1,14 @@
 // Server-sent events out of text that comes in pieces, as the HTML standard has them.
 
 export class EventParser {
-  // `onEvent({type, data, id})`; `onRetry(ms)` when the server names a delay for reconnections.
+  // `onEvent({type, data})`; `onRetry(ms)` when the server names a delay for reconnections.
   constructor(onEvent, onRetry = () => {}) {
     this.onEvent = onEvent;
     this.onRetry = onRetry;
     this.rest = "";
     this.id = "";
+    // The last one that was complete, with an event or without.
+    this.lastId = "";
     this.begin();
   }
 
@@ -24,7 +26,8 @@ export class EventParser {
 
   line(line) {
     if (line === "") {
-      if (this.data.length) this.onEvent({ type: this.type, data: this.data.join("\n"), id: this.id });
+      this.lastId = this.id;
+      if (this.data.length) this.onEvent({ type: this.type, data: this.data.join("\n") });
       this.begin();
       return;
     }
