@@ -12,6 +12,7 @@ from gateway_service.bikes import BikeService
 from gateway_service.map_site import MapSite
 from gateway_service.reports import Reports
 from gateway_service.site import Site
+from gateway_service.stream import LiveStream
 from gateway_service.trips import TripService
 from shared.http import Answer, Call, Response, http
 from shared.http_route import MIB
@@ -47,6 +48,7 @@ class GatewayService(Site, MapSite):
     config = Config()
     publisher = Publisher()
     reports = Reports()
+    live = LiveStream()
     bike_rpc = RpcProxy("bike_service")
     bike_get = BatchProxy("bike_service", "get_many", passes_on=True)
     # Fewer together, for each answer is a list.
@@ -264,3 +266,16 @@ class GatewayService(Site, MapSite):
         media_type = call.preferred(ROUTE_MEDIA_TYPES)
         body = gpx.gpx_of(feature) if media_type == gpx.MEDIA_TYPE else feature
         return Answer(body, headers={"Vary": "Accept"}, media_type=media_type)
+
+    @http(
+        "GET",
+        "/v1/stream",
+        summary="See bikes and trips as they change",
+        tag="Stream",
+        roles=auth.ONLY_OPERATORS,
+        query=s.StreamQuerySchema(),
+        documented=False,
+    )
+    def read_stream(self, call: Call) -> Any:
+        bbox = call.query.get("bbox")
+        return self.live.open(tuple(bbox) if bbox else None, call.headers.get("Last-Event-ID"))

@@ -16,19 +16,24 @@ from shared.rate_limit import THIS_PROCESS, RateLimit, TrustedProxies, UnusableS
 DEFAULT_ADDRESS = "127.0.0.1:8000"
 # As many as the server takes connections, so that a slow service cannot take the worker that `/ping` needs.
 DEFAULT_MAX_WORKERS = 1000
+DEFAULT_STREAM_READERS = 1000
 ADDRESS = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`address`: host:port to listen on, unless `socket_fd` listens already. `rpc_timeout`: seconds for one call."""
+    """`address`: host:port to listen on, unless `socket_fd` listens already. `rpc_timeout`: seconds for one call.
+
+    `stream_readers`: how many may read the live stream of this process at once.
+    """
 
     address: str
     socket_fd: int | None
     policy: HttpPolicy
     rpc_timeout: float
     map: MapSettings = field(default_factory=MapSettings)
+    stream_readers: int = DEFAULT_STREAM_READERS
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -44,6 +49,7 @@ class Settings:
             ),
             rpc_timeout=config.number(environ, "RPC_TIMEOUT", 5, 0.1, 25),
             map=MapSettings.from_environment(environ),
+            stream_readers=config.whole_number(environ, "STREAM_READERS", DEFAULT_STREAM_READERS, 1, 100_000),
         )
 
 

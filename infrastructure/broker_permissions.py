@@ -31,17 +31,21 @@ class Permissions:
 
 @dataclass(frozen=True)
 class Use:
-    """What a service does: answers RPC, calls others by RPC, publishes events, publishes positions, handles events."""
+    """What a service does: answers RPC, calls others by RPC, publishes events, publishes positions, handles events.
+
+    `hears`: whose events each of its processes listens to, beside all positions (`shared.listener`).
+    """
 
     serves: bool = False
     calls: bool = False
     dispatches: bool = False
     reports: bool = False
     handles: tuple[str, ...] = ()
+    hears: tuple[str, ...] = ()
 
 
 USES = {
-    "gateway_service": Use(calls=True, reports=True),
+    "gateway_service": Use(calls=True, reports=True, hears=("bike_service", "trip_service")),
     "bike_service": Use(serves=True, dispatches=True, handles=("trip_service",)),
     "trip_service": Use(serves=True, calls=True, dispatches=True),
 }
@@ -58,8 +62,10 @@ def permissions(user: str) -> Permissions:
     if use.calls:
         queues.append(rf"rpc\.reply-{user}-[0-9a-f-]+")
     queues += [rf"evt-{source}-[a-z_]+--{user}\.[a-z_]+(\.dead|\.retry\.[0-9]+s)?" for source in use.handles]
+    if use.hears:
+        queues.append(rf"listener-{user}-[0-9a-f-]+(\.lost)?")
     own_events = [rf"{user}\.events"] if use.dispatches else []
-    others_events = [rf"{source}\.events" for source in use.handles]
+    others_events = [rf"{source}\.events" for source in (*use.handles, *use.hears)]
     return Permissions(
         configure=_any(RPC_EXCHANGE, POSITIONS, *own_events, *others_events, *queues),
         write=_any(RPC_EXCHANGE, re.escape(DEFAULT_EXCHANGE), *own_events, *[POSITIONS] * use.reports, *queues),

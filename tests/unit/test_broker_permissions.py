@@ -13,7 +13,9 @@ from gateway_service.service import GatewayService
 from infrastructure.broker_permissions import DEFAULT_EXCHANGE, OPERATOR, USES, permissions
 from infrastructure.selection import SERVICES
 from shared.events import DELAYS_S, EventHandler, retry_queue
-from shared.positions import EXCHANGE, TOPOLOGY
+from shared.listener import Listener
+from shared.listener_link import event_exchange, listener_queue, lost_queue
+from shared.positions import CONSUMERS, EXCHANGE, TOPOLOGY
 from shared.topology import dead_letter_queue, durable_queue
 from trip_service.service import TripService
 
@@ -42,6 +44,12 @@ def event_queues(service: str) -> list[tuple[str, str]]:
     return found
 
 
+def listens(service: str) -> bool:
+    """Whether each process of the service hears all events and positions."""
+    cls = CLASSES[service]
+    return any(isinstance(each, Listener) for name in vars(cls) for each in _extensions(getattr(cls, name)))
+
+
 def test_every_service_has_its_own_user() -> None:
     assert set(USES) == set(SERVICES) == set(CLASSES)
 
@@ -54,9 +62,14 @@ def test_a_service_may_declare_bind_and_consume_what_its_code_declares(service: 
         queues.append(RPC_QUEUE_TEMPLATE.format(service))
     if USES[service].calls:
         queues.append(RPC_REPLY_QUEUE_TEMPLATE.format(service, SOMEBODY))
+    heard = set()
+    if USES[service].hears:
+        name = listener_queue(service)
+        queues += [name, lost_queue(name)]
+        heard = {event_exchange(source).name for source in CONSUMERS}
     for queue in queues:
         assert all(may(service, right, queue) for right in ("configure", "write", "read")), queue
-    for exchange in {RPC_EXCHANGE, EXCHANGE.name, *(source for source, _ in handled)}:
+    for exchange in {RPC_EXCHANGE, EXCHANGE.name, *heard, *(source for source, _ in handled)}:
         assert may(service, "configure", exchange), exchange
         assert may(service, "read", exchange), exchange
     for exchange in (RPC_EXCHANGE, DEFAULT_EXCHANGE):
@@ -71,6 +84,7 @@ def test_the_uses_are_what_the_code_does() -> None:
         assert use.calls == ("RpcProxy" in kinds), service
         assert use.dispatches == ("OutboxRelay" in kinds), service
         assert use.reports == ("Publisher" in kinds), service
+        assert set(use.hears) == (set(CONSUMERS) if listens(service) else set()), service
         assert set(use.handles) == {exchange.removesuffix(".events") for exchange, _ in event_queues(service)}, service
 
 
@@ -88,6 +102,7 @@ def test_nobody_publishes_what_is_another_s_to_say(service: str) -> None:
         if other != service:
             assert not may(service, "configure", f"rpc-{other}")
             assert not may(service, "read", f"rpc-{other}")
+            assert not may(service, "read", listener_queue(other))
             assert not may(service, "read", RPC_REPLY_QUEUE_TEMPLATE.format(other, SOMEBODY))
     assert may(service, "write", EXCHANGE.name) == (service == "gateway_service")
 
