@@ -36,6 +36,7 @@ const card = new Card({ onCentre: centre, onClose: () => choose(null) });
 const showNumbers = soon(() => {
   legend.show(fleet);
   figures.show(rides, fleet);
+  search.find();
 }, SHOW_MS);
 const rides = new Rides(showNumbers);
 const path = new Path(showChosen);

@@ -11,6 +11,7 @@ export class Search {
   constructor(fleet, onChoose) {
     this.fleet = fleet;
     this.onChoose = onChoose;
+    this.drawn = "";
     byId("search-text").addEventListener("input", () => this.find());
   }
 
@@ -20,13 +21,22 @@ export class Search {
     this.find();
   }
 
+  // Again, as the fleet is another now; nothing is touched when that has changed no result.
   find() {
     const text = byId("search-text").value.trim().toLowerCase();
     const found = text ? this.matches(text) : [];
     const shown = found.slice(0, MAX_RESULTS);
-    byId("search-results").replaceChildren(...shown.map((bike) => this.result(bike)));
     const words = `${count(found.length)} found${found.length > shown.length ? `, the first ${MAX_RESULTS}` : ""}`;
     setText(byId("search-count"), text ? words : "");
+    const drawn = shown.map((bike) => `${bike.id} ${bike.name} ${bike.status}`).join("\n");
+    if (drawn !== this.drawn) this.draw(shown);
+    this.drawn = drawn;
+  }
+
+  draw(bikes) {
+    const focused = document.activeElement?.dataset.bike;
+    byId("search-results").replaceChildren(...bikes.map((bike) => this.result(bike)));
+    if (focused) byId("search-results").querySelector(`[data-bike="${focused}"]`)?.focus();
   }
 
   // By name, those that begin with the text first.
@@ -39,7 +49,7 @@ export class Search {
   }
 
   result(bike) {
-    const button = element("button", { type: "button" }, element("span", { class: `dot ${bike.status}` }),
+    const button = element("button", { type: "button", "data-bike": bike.id }, element("span", { class: `dot ${bike.status}` }),
       element("span", {}, nameOf(bike)), element("span", { class: "faint" }, WORDS[bike.status]));
     button.addEventListener("click", () => this.onChoose(bike.id));
     return element("li", {}, button);
