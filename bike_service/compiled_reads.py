@@ -15,6 +15,7 @@ from bike_service.domain import Status, Viewer
 from bike_service.read_rows import Row
 from shared.fields import NEGLIGIBLE, format_time, is_subject
 from shared.paging import DEFAULT_LIMIT, MAX_LIMIT
+from shared.vehicle_types import default_type
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 
@@ -66,7 +67,9 @@ def _is_plain(viewer: _Viewer | UnsetType) -> bool:
 
 def show(row: Row, viewer: Viewer) -> dict[str, Any]:
     """The bike as `viewer` may see it."""
-    bike_id, name, status, longitude, latitude, located_at, battery_percent, created_at, updated_at, rider_id = row
+    bike_id, name, status, longitude, latitude, located_at, battery_percent, created_at, updated_at, rider_id, kind = (
+        row
+    )
     is_seen = status != Status.IN_USE or viewer.sees_location(bike_id, status, rider_id)
     has_place = is_seen and longitude is not None and latitude is not None
     return {
@@ -76,6 +79,7 @@ def show(row: Row, viewer: Viewer) -> dict[str, Any]:
         "location": {"type": "Point", "coordinates": [longitude, latitude]} if has_place else None,
         "located_at": None if not is_seen or located_at is None else format_time(located_at),
         "battery_percent": battery_percent,
+        "vehicle_type_id": kind or default_type(),
         "created_at": format_time(created_at),
         "updated_at": format_time(updated_at),
     }

@@ -18,6 +18,9 @@ class Base(DeclarativeBase):
 class Bike(Base):
     """One bike. A check-out is (trip_id, rider_id, checked_out_at), there while the status is `in_use`.
 
+    `vehicle_id` is the public id of the GBFS feed, a new one after each trip; it is read for that feed only. A bike
+    without `vehicle_type_id`, added by code that knows no types, is of the default type.
+
     The database also keeps `sphere`, the location as a point on the unit sphere, for the nearest bikes.
     """
 
@@ -31,6 +34,8 @@ class Bike(Base):
     located_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     battery_percent: Mapped[float | None] = mapped_column(Double)
     battery_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    vehicle_type_id: Mapped[str | None] = mapped_column(Text)
+    vehicle_id: Mapped[str] = mapped_column(UUID(as_uuid=False), server_default=func.gen_random_uuid(), deferred=True)
     trip_id: Mapped[str | None] = mapped_column(UUID(as_uuid=False))
     rider_id: Mapped[str | None] = mapped_column(Text)
     checked_out_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from bike_service import compiled_reads, domain, read_rows, schemas
+from bike_service import compiled_reads, domain, feed_rows, read_rows, schemas
 from bike_service.domain import Status, Viewer
 from bike_service.models import Bike, IdempotencyKey, Inbox
 from bike_service.read_rows import Row
@@ -107,6 +107,11 @@ def _nearest(session: Session, places: Sequence[Mapping[str, Any]]) -> list[Json
         }
         for rows, (_, viewer) in zip(found, asked, strict=True)
     ]
+
+
+def feed(session: Session, after: str | None, limit: int) -> Json:
+    rows = feed_rows.page(session, after, limit)
+    return {"items": rows, "next": rows[-1][0] if len(rows) == limit else None}
 
 
 def change(session: Session, bike_id: str, wanted: Json) -> Json:

@@ -16,9 +16,12 @@ from shared.arrays import array
 from shared.geodesy import EARTH_RADIUS_M
 
 Row = Sequence[Any]
-"""Of a bike: id, name, status, longitude, latitude, located_at, battery_percent, created_at, updated_at, rider_id."""
+"""Of a bike: what COLUMNS names."""
 
-COLUMNS = "id::text, name, status, longitude, latitude, located_at, battery_percent, created_at, updated_at, rider_id"
+COLUMNS = (
+    "id::text, name, status, longitude, latitude, located_at, battery_percent, created_at, updated_at, rider_id,"
+    " vehicle_type_id"
+)
 BY_IDS = text(f"SELECT {COLUMNS} FROM bikes WHERE id = ANY (CAST(:ids AS uuid[]))")  # noqa: S608 - constants
 # `here` is the point asked for, on the unit sphere, as the column `sphere` has the bikes. The status is one for all:
 # only where it is known beforehand does the planner take the index of the bikes to rent.

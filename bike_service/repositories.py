@@ -19,6 +19,7 @@ from shared.compiled_positions import Position
 from shared.errors import Conflict
 from shared.metrics import count_on_commit
 from shared.origins import Origin
+from shared.vehicle_types import default_type
 
 LOCK = text("""
     SELECT id::text, located_at, battery_at FROM bikes WHERE id = ANY(CAST(:ids AS uuid[]))
@@ -57,7 +58,7 @@ class Bikes:
         return self.session.scalars(query.with_for_update() if for_update else query).one_or_none()
 
     def add_many(self, bikes: Sequence[dict[str, Any]]) -> list[Bike]:
-        """Add bikes (`id` and what is known of name, location, battery_percent): all or none.
+        """Add bikes (`id` and what is known of name, location, battery_percent, vehicle_type_id): all or none.
 
         A bike that is there already under its id stays as it is: the call is a repetition. Raises Conflict with
         `errors` (`bikes.<index>.name`) when a name is taken.
@@ -150,8 +151,10 @@ class Bikes:
             if is_mine:
                 freed[bike_id] = each.get("origin")
         if freed:
-            check_out = dict.fromkeys(("trip_id", "rider_id", "checked_out_at"))
-            self._update("bike_changed", Bike.id.in_(freed), freed, status=Status.AVAILABLE, **check_out)
+            # A trip's end takes the public id along, so that nobody can follow the bike by it.
+            ended: dict[str, Any] = dict.fromkeys(("trip_id", "rider_id", "checked_out_at"))
+            ended["vehicle_id"] = func.gen_random_uuid()
+            self._update("bike_changed", Bike.id.in_(freed), freed, status=Status.AVAILABLE, **ended)
         return released
 
     def check_outs(self, older_than_s: float, after: str | None, limit: int) -> list[tuple[Bike, float]]:
@@ -248,6 +251,7 @@ def _row(bike: dict[str, Any], now: datetime) -> dict[str, Any]:
         "located_at": None if longitude is None else now,
         "battery_percent": battery,
         "battery_at": None if battery is None else now,
+        "vehicle_type_id": bike.get("vehicle_type_id") or default_type(),
         "created_at": now,
         "updated_at": now,
     }

@@ -8,6 +8,7 @@ from marshmallow import ValidationError, fields, validate
 
 from bike_service import compiled_reads
 from bike_service.domain import Status, Viewer
+from bike_service.feed_rows import MAX_ROWS
 from bike_service.models import Bike
 from shared.event_batch import Event
 from shared.fields import Degrees, GeoPoint, Number, Subject, Text, UTCDateTime, UUIDText, format_time
@@ -16,6 +17,7 @@ from shared.long_list import LongList
 from shared.origins import Origin
 from shared.paging import DEFAULT_LIMIT, MAX_LIMIT
 from shared.validation import StrictSchema, load
+from shared.vehicle_types import VehicleTypeId
 
 STATUSES = [status.value for status in Status]
 MAX_BATCH = 1000
@@ -29,6 +31,7 @@ class NewBikeSchema(StrictSchema):
     name = Text(maximum=100, allow_none=True)
     location = GeoPoint(allow_none=True)
     battery_percent = Number(minimum=0, maximum=100, allow_none=True)
+    vehicle_type_id = VehicleTypeId()
 
 
 class AddSchema(StrictSchema):
@@ -99,6 +102,7 @@ class ChangesSchema(StrictSchema):
 
     name = Text(maximum=100)
     status = fields.String(validate=validate.OneOf([Status.AVAILABLE.value, Status.OUT_OF_SERVICE.value]))
+    vehicle_type_id = VehicleTypeId()
 
 
 class ChangeSchema(StrictSchema):
@@ -106,6 +110,19 @@ class ChangeSchema(StrictSchema):
 
     bike_id = UUIDText(required=True)
     changes = fields.Nested(ChangesSchema, required=True)
+
+
+class FeedSchema(StrictSchema):
+    """Arguments of `feed`."""
+
+    after = UUIDText()
+    limit = fields.Integer(strict=True, load_default=MAX_ROWS, validate=validate.Range(1, MAX_ROWS))
+
+
+class FeedOfSchema(StrictSchema):
+    """Arguments of `feed_of`."""
+
+    bike_ids = LongList(UUIDText(), required=True, maximum=MAX_ROWS)
 
 
 class CheckOutSchema(StrictSchema):
@@ -178,6 +195,7 @@ class BikeSchema(StrictSchema):
     location = GeoPoint(allow_none=True)
     located_at = UTCDateTime(allow_none=True)
     battery_percent = Number(allow_none=True)
+    vehicle_type_id = VehicleTypeId()
     created_at = UTCDateTime()
     updated_at = UTCDateTime()
 

@@ -1,9 +1,9 @@
 """The fleet as a service.
 
 RPC methods take plain values (ids as UUID strings, a location as a GeoJSON Point, times as RFC 3339 text) and answer
-with the bike of the contract: `{"id", "name", "status", "location", "located_at", "battery_percent", "created_at",
-"updated_at"}`. They raise the errors of `shared.errors`: Invalid (with `errors` by field), NotFound, Conflict,
-Unavailable. Those that write are idempotent under the id that the caller gives.
+with the bike of the contract: `{"id", "name", "status", "location", "located_at", "battery_percent", "vehicle_type_id",
+"created_at", "updated_at"}`. They raise the errors of `shared.errors`: Invalid (with `errors` by field), NotFound,
+Conflict, Unavailable. Those that write are idempotent under the id that the caller gives.
 
 `viewer` says who looks, `{"role": "anonymous" | "rider" | "vehicle" | "operator", "sub": ...}`, and masks what they
 may not see; without it the caller is trusted.
@@ -15,7 +15,7 @@ from typing import Any
 from nameko.timer import timer
 from sqlalchemy import text
 
-from bike_service import operations, schemas
+from bike_service import feed_rows, operations, schemas
 from bike_service.models import Base, Outbox
 from bike_service.repositories import count_by_status
 from bike_service.schemas import viewer_of
@@ -54,9 +54,9 @@ class BikeService:
 
     @rpc
     def add(self, bike: Any = None, subject: Any = None, idempotency_key: Any = None) -> Json:
-        """Add a bike: `{"id", "name", "location", "battery_percent"}`, all optional. Conflict: the name is taken.
+        """Add a bike: `{"id", "name", "location", "battery_percent", "vehicle_type_id"}`, all optional.
 
-        With `idempotency_key` (of `subject`) the answer also has `replayed`.
+        Conflict: the name is taken. With `idempotency_key` (of `subject`) the answer also has `replayed`.
         """
         loaded = load_arguments(
             schemas.AddSchema(), bike={} if bike is None else bike, subject=subject, idempotency_key=idempotency_key
@@ -72,7 +72,7 @@ class BikeService:
 
     @rpc
     def add_many(self, bikes: Any) -> Json:
-        """Add up to 1000 bikes (`id`, `name`, `location`, `battery_percent`, all optional), all or none."""
+        """Add up to 1000 bikes (each as `add` takes it), all or none."""
         rows = load_arguments(schemas.AddManySchema(), bikes=bikes)["bikes"]
         with self.db.get_session() as session:
             return operations.add_many(session, rows)
@@ -121,8 +121,30 @@ class BikeService:
             return operations.near_many(session, loaded)
 
     @rpc
+    def feed(self, after: Any = None, limit: Any = None) -> Json:
+        """The bikes of the GBFS feed by id, after the id `after`: `{"items": [row, ...], "next": id | None}`.
+
+        A row is `[id, revision, status, vehicle_id, vehicle_type_id, longitude, latitude, located_at, battery_percent,
+        battery_at]`, times in seconds since 1970, each null where it is unknown.
+        `vehicle_id` is the public id, which is told nowhere else.
+        """
+        loaded = load_arguments(schemas.FeedSchema(), after=after, limit=limit)
+        with self.db.get_session() as session:
+            return operations.feed(session, loaded.get("after"), loaded["limit"])
+
+    @rpc
+    def feed_of(self, bike_ids: Any) -> Json:
+        """Those of these bikes that the feed has, as rows of `feed`: `{"items": [row, ...]}`."""
+        loaded = load_arguments(schemas.FeedOfSchema(), bike_ids=bike_ids)
+        with self.db.get_session() as session:
+            return {"items": feed_rows.by_ids(session, loaded["bike_ids"])}
+
+    @rpc
     def change(self, bike_id: Any, changes: Any) -> Json:
-        """Change `{"name", "status"}`, both optional. Conflict: in use, retired, or the name is taken."""
+        """Change `{"name", "status", "vehicle_type_id"}`, all optional.
+
+        Conflict: in use, retired, or the name is taken.
+        """
         loaded = load_arguments(schemas.ChangeSchema(), bike_id=bike_id, changes=changes)
         with self.db.get_session() as session:
             return operations.change(session, loaded["bike_id"], loaded["changes"])

@@ -33,6 +33,8 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "`true` when this is the kept answer to an earlier request with the same key.",
         "schema": {"type": "string", "enum": ["true"]},
     },
+    "Cache-Control": {"description": "How long the answer may be kept.", "schema": {"type": "string"}},
+    "ETag": {"description": "What this answer is, for `If-None-Match`.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
     "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}},
     "Allow": {"description": "The methods that this resource knows.", "schema": {"type": "string"}},
@@ -73,7 +75,7 @@ def document_of(service: type) -> dict[str, Any]:
         plugins=[marshmallow],
         info={"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
         servers=[{"url": "/"}],
-        tags=[{"name": name} for name in ("Bikes", "Trips", "Positions", "Gateway")],
+        tags=[{"name": name} for name in ("Bikes", "Trips", "Positions", "GBFS", "Gateway")],
     )
     assert marshmallow.converter is not None, "set by APISpec"
     marshmallow.converter.add_attribute_function(describe)

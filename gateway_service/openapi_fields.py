@@ -8,6 +8,7 @@ from marshmallow import fields
 from gateway_service.query_fields import BoundingBox, DecimalNumber, WholeNumber
 from shared.fields import GeoPoint, Number, Subject, Text, UTCDateTime, UUIDText
 from shared.long_list import LongList
+from shared.vehicle_types import VehicleTypeId, known_types
 
 POINT: dict[str, Any] = {
     "type": "object",
@@ -57,6 +58,8 @@ def _schema_of(field: fields.Field[Any]) -> dict[str, Any]:
     match field:
         case UUIDText():
             return {"type": "string", "format": "uuid"}
+        case VehicleTypeId():
+            return {"type": "string", "enum": list(known_types())}
         case UTCDateTime():
             return dict(TIME)
         case Subject():

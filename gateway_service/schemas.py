@@ -9,6 +9,7 @@ from shared.fields import GeoPoint, Money, Number, Subject, Text, UTCDateTime, U
 from shared.long_list import LongList
 from shared.paging import DEFAULT_LIMIT, MAX_LIMIT
 from shared.validation import StrictSchema
+from shared.vehicle_types import VehicleTypeId
 
 BIKE_STATUSES = ("available", "reserved", "in_use", "out_of_service", "retired")
 SETTABLE_STATUSES = ("available", "out_of_service")
@@ -29,6 +30,7 @@ class NewBikeSchema(StrictSchema):
     name = Text(maximum=100, metadata={"example": "Bike 7"})
     location = GeoPoint()
     battery_percent = Number(minimum=0, maximum=100, allow_none=True)
+    vehicle_type_id = VehicleTypeId()
 
 
 class NewBikesSchema(StrictSchema):
@@ -42,6 +44,7 @@ class BikeChangeSchema(StrictSchema):
 
     name = Text(maximum=100)
     status = enum(SETTABLE_STATUSES)
+    vehicle_type_id = VehicleTypeId()
 
 
 class BikeQuerySchema(StrictSchema):
@@ -77,6 +80,7 @@ class BikeSchema(StrictSchema):
     location = GeoPoint(required=True, allow_none=True)
     located_at = UTCDateTime(required=True, allow_none=True)
     battery_percent = Number(required=True, minimum=0, maximum=100, allow_none=True)
+    vehicle_type_id = VehicleTypeId(required=True)
     created_at = UTCDateTime(required=True)
     updated_at = UTCDateTime(required=True)
 

@@ -9,6 +9,8 @@ from gateway_service import auth, gpx, positions
 from gateway_service import schemas as s
 from gateway_service import status_schemas as status
 from gateway_service.bikes import BikeService
+from gateway_service.feeds import Feeds
+from gateway_service.gbfs import Gbfs
 from gateway_service.map_site import MapSite
 from gateway_service.reports import Reports
 from gateway_service.site import Site
@@ -39,7 +41,7 @@ def created(resource: dict[str, Any], path: str, replayed: bool) -> Answer:
     return Answer(resource, headers=headers)
 
 
-class GatewayService(Site, MapSite):
+class GatewayService(Site, MapSite, Gbfs):
     name = "gateway_service"
 
     # The access log has a line of each request.
@@ -48,6 +50,7 @@ class GatewayService(Site, MapSite):
     config = Config()
     publisher = Publisher()
     reports = Reports()
+    feeds = Feeds()
     live = LiveStream()
     bike_rpc = RpcProxy("bike_service")
     bike_get = BatchProxy("bike_service", "get_many", passes_on=True)
@@ -104,6 +107,7 @@ class GatewayService(Site, MapSite):
         description="With lat and lon: the nearest first, each with `distance_m`, not paged; `status` is then "
         "`available` unless given. Without them: a list in pages. Retired bikes only with `status=retired`.",
         tag="Bikes",
+        may_be_closed=True,
         query=s.BikeQuerySchema(),
         responses=json_of(s.BikesSchema),
     )
@@ -113,7 +117,14 @@ class GatewayService(Site, MapSite):
             return self.bikes.near(viewer, call.query)
         return self.bikes.list(viewer, call.query)
 
-    @http("GET", "/v1/bikes/{bike_id}", summary="Get a bike", tag="Bikes", responses=json_of(s.BikeSchema))
+    @http(
+        "GET",
+        "/v1/bikes/{bike_id}",
+        summary="Get a bike",
+        tag="Bikes",
+        may_be_closed=True,
+        responses=json_of(s.BikeSchema),
+    )
     def get_bike(self, call: Call) -> Any:
         return self.bikes.get(call.path["bike_id"], auth.viewer_of(call.identity))
 

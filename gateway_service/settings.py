@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway_service.map_settings import MapSettings
-from shared import config
+from shared import config, gbfs_settings
 from shared.config import ConfigurationError
+from shared.fares import Fares
+from shared.gbfs_settings import GbfsSettings
 from shared.http_policy import Cors, HttpPolicy
 from shared.jwks import KeySet
 from shared.jwt import Verifier
@@ -18,6 +20,7 @@ DEFAULT_ADDRESS = "127.0.0.1:8000"
 DEFAULT_MAX_WORKERS = 1000
 DEFAULT_STREAM_READERS = 1000
 ADDRESS = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})")
+PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 
 
@@ -25,6 +28,7 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 class Settings:
     """`address`: host:port to listen on, unless `socket_fd` listens already. `rpc_timeout`: seconds for one call.
 
+    `public_url`: how the world reaches the gateway, without a slash at the end; None: as each request does.
     `stream_readers`: how many may read the live stream of this process at once.
     """
 
@@ -32,6 +36,9 @@ class Settings:
     socket_fd: int | None
     policy: HttpPolicy
     rpc_timeout: float
+    public_url: str | None
+    gbfs: GbfsSettings
+    fares: Fares
     map: MapSettings = field(default_factory=MapSettings)
     stream_readers: int = DEFAULT_STREAM_READERS
 
@@ -46,8 +53,12 @@ class Settings:
                 cors=Cors(frozenset(_origins(environ))),
                 rate_limit=_rate_limit(environ),
                 proxies=_proxies(environ),
+                is_closed=not config.flag(environ, "PUBLIC_BIKES", True),
             ),
             rpc_timeout=config.number(environ, "RPC_TIMEOUT", 5, 0.1, 25),
+            public_url=_public_url(environ),
+            gbfs=gbfs_settings.of_environment(environ),
+            fares=Fares.from_environment(environ),
             map=MapSettings.from_environment(environ),
             stream_readers=config.whole_number(environ, "STREAM_READERS", DEFAULT_STREAM_READERS, 1, 100_000),
         )
@@ -76,6 +87,15 @@ def _address(environ: Mapping[str, str]) -> str:
 def _socket_fd(environ: Mapping[str, str]) -> int | None:
     name = "GATEWAY_SOCKET_FD"
     return config.whole_number(environ, name, 0, 0, 1_000_000) if environ.get(name, "").strip() else None
+
+
+def _public_url(environ: Mapping[str, str]) -> str | None:
+    address = environ.get("PUBLIC_URL", "").strip()
+    if not address:
+        return None
+    if not PUBLIC_URL.fullmatch(address):
+        raise ConfigurationError(f"PUBLIC_URL must be a URL such as https://bikes.example.org, not {address!r}.")
+    return address.rstrip("/")
 
 
 def _verifier(environ: Mapping[str, str]) -> Verifier:

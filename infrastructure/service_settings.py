@@ -4,14 +4,15 @@ Not what says where broker, databases and gateway are, nor secrets: whoever star
 """
 
 OF_SERVICE = {
-    "bike_service": ("MAX_WORKERS",),
+    "bike_service": ("GBFS_CONFIG", "MAX_WORKERS"),
     "trip_service": (
         "FARE_CURRENCY", "FARE_PER_MINUTE", "FARE_UNLOCK", "MAX_WORKERS", "POSITION_RETENTION_DAYS",
         "TRIP_TIMEOUT_HOURS",
     ),
     "gateway_service": (
-        "CORS_ORIGINS", "JWT_AUDIENCE", "JWT_ISSUER", "JWT_JWKS", "MAP_ATTRIBUTION", "MAP_TILES", "MAX_WORKERS",
-        "RATE_LIMIT", "RATE_LIMIT_STORAGE", "RPC_TIMEOUT", "STREAM_READERS", "TRUSTED_PROXIES",
+        "CORS_ORIGINS", "FARE_CURRENCY", "FARE_PER_MINUTE", "FARE_UNLOCK", "GBFS_CONFIG", "JWT_AUDIENCE", "JWT_ISSUER",
+        "JWT_JWKS", "MAP_ATTRIBUTION", "MAP_TILES", "MAX_WORKERS", "PUBLIC_BIKES", "PUBLIC_URL", "RATE_LIMIT",
+        "RATE_LIMIT_STORAGE", "RPC_TIMEOUT", "STREAM_READERS", "TRUSTED_PROXIES",
     ),
 }  # fmt: skip
 # Of every process.

@@ -117,11 +117,11 @@ class HttpEntrypoint(HttpRequestHandler):
             raise Problem(401, str(error), headers={"WWW-Authenticate": challenge}) from None
         policy.count(exchange.identity, exchange.environ)
         roles = self.route.roles
-        if roles is None:
+        if roles is None and not (policy.is_closed and self.route.may_be_closed):
             return
         if exchange.identity is None:
             raise Problem(401, "A token is needed.", headers={"WWW-Authenticate": REALM})
-        if exchange.identity.role not in roles:
+        if roles is not None and exchange.identity.role not in roles:
             raise Problem(
                 403,
                 f"This takes the role {' or '.join(roles)}.",

@@ -15,6 +15,7 @@ from shared import tracing
 from shared.errors import DomainError
 from shared.http_headers import request_id
 from shared.http_metrics import IN_PROGRESS, OTHER, REQUESTS, UNMATCHED
+from shared.http_policy import ANY_ORIGIN, Cors
 from shared.http_route import Route
 from shared.http_table import RouteTable
 from shared.jwt import Identity
@@ -59,12 +60,15 @@ class HttpApp:
         rules = []
         # The methods of each address that has no parameter, which is so no resource of a route that has one.
         self._literal: dict[str, set[str]] = {}
+        self._of_any_origin: set[str] = set()
         for entrypoint in server._providers:
             rule = entrypoint.route.rule()
             rule.endpoint = entrypoint
             rules.append(rule)
             if not entrypoint.route.parameters:
                 self._literal.setdefault(entrypoint.route.path, set()).update(rule.methods)
+            if entrypoint.route.any_origin:
+                self._of_any_origin.add(entrypoint.route.path)
         self._table = RouteTable(server._providers)
         # An address that is not spelled as declared is unknown, not redirected.
         self._in_progress = 0
@@ -99,7 +103,7 @@ class HttpApp:
         return response
 
     def _respond(self, exchange: Exchange) -> Response:
-        cors, headers = self.server.policy.cors, exchange.headers
+        cors, headers = self._cors(exchange.path), exchange.headers
         if cors.is_preflight(exchange.method, headers):
             methods = self._methods_of(_decoded(exchange.path))
             if methods:
@@ -115,6 +119,10 @@ class HttpApp:
         exchange.route = entrypoint.route
         response: Response = entrypoint.handle(exchange, path_values)
         return response
+
+    def _cors(self, path: str) -> Cors:
+        cors: Cors = self.server.policy.cors
+        return ANY_ORIGIN if path in self._of_any_origin else cors
 
     def _methods_of(self, path: str) -> list[str]:
         return sorted(self._literal.get(path) or self._adapter.allowed_methods(path))
@@ -135,7 +143,7 @@ class HttpApp:
         if response.status_code >= 400 or (route is not None and route.is_versioned):
             headers["Cache-Control"] = "no-store"
         if exchange.environ:
-            for name, value in self.server.policy.cors.headers_for(exchange.environ.get("HTTP_ORIGIN")).items():
+            for name, value in self._cors(exchange.path).headers_for(exchange.environ.get("HTTP_ORIGIN")).items():
                 headers.add(name, value)
         seconds = time.monotonic() - exchange.started
         method = exchange.method if exchange.method in self._methods else OTHER

@@ -12,7 +12,7 @@ from shared.rate_limit import RateLimit, TrustedProxies, address_key
 
 REALM = 'Bearer realm="bike-company"'
 REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-ID"
-RESPONSE_HEADERS = "Idempotency-Replayed, Location, Retry-After, X-Request-ID"
+RESPONSE_HEADERS = "ETag, Idempotency-Replayed, Location, Retry-After, X-Request-ID"
 PREFLIGHT_MAX_AGE_S = 600
 
 
@@ -48,14 +48,19 @@ class Cors:
         }
 
 
+ANY_ORIGIN = Cors(frozenset("*"))
+"""For what is everybody's to read."""
+
+
 @dataclass(frozen=True)
 class HttpPolicy:
-    """The defaults take no token, limit nothing and trust no proxy."""
+    """The defaults take no token, limit nothing, trust no proxy, and close no route that is public (`is_closed`)."""
 
     verifier: Verifier | None = None
     cors: Cors = field(default_factory=Cors)
     rate_limit: RateLimit | None = None
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    is_closed: bool = False
 
     def authenticate(self, authorization: str | None) -> Identity | None:
         """Who sent the request, None without the header; raises InvalidToken."""

@@ -27,6 +27,8 @@ class Route:
 
     `permit` looks further than a role: called with the identity and the path parameters, it raises Problem 403.
     `worker_wait_s`: how long a request may wait while all workers are busy, before it gets 503.
+    `may_be_closed`: where the policy says so, this public route asks for a token, of any role.
+    `any_origin`: the pages of any origin may read the answers, whatever the policy says.
     `errors` are the statuses that this route can answer besides those that follow from the rest (401 and 403 from
     `roles`, 404 from a path parameter, 413 and 415 from `body`, 422 from `body` or `query`).
     """
@@ -50,6 +52,8 @@ class Route:
     other_responses: Mapping[int, Response] = field(default_factory=dict)
     documented: bool = True
     worker_wait_s: float = 5.0
+    may_be_closed: bool = False
+    any_origin: bool = False
 
     @property
     def parameters(self) -> list[str]:

@@ -1,12 +1,12 @@
 """The service's settings, from the environment."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from shared import config
+from shared.fares import Fares
 from trip_service.domain import Tariff
 
 
@@ -25,18 +25,14 @@ class Settings:
         FARE_UNLOCK, FARE_PER_MINUTE: amounts; FARE_CURRENCY: ISO 4217; TRIP_TIMEOUT_HOURS: a trip without a
         position for so long is ended by the system; POSITION_RETENTION_DAYS: 0 keeps positions for ever.
         """
-        currency = config.text(environ, "FARE_CURRENCY", "EUR")
-        if not re.fullmatch("[A-Z]{3}", currency):
-            raise config.ConfigurationError(f"FARE_CURRENCY must be an ISO 4217 code such as EUR, not {currency!r}.")
-        unlock = config.money(environ, "FARE_UNLOCK", "1.00")
-        per_minute = config.money(environ, "FARE_PER_MINUTE", "0.20")
+        fares = Fares.from_environment(environ)
         days = config.whole_number(environ, "POSITION_RETENTION_DAYS", 0, 0, 36_500)
         if 0 < days < MIN_RETENTION_DAYS:
             raise config.ConfigurationError(
                 f"POSITION_RETENTION_DAYS must be 0 or at least {MIN_RETENTION_DAYS}: positions may come 30 days late."
             )
         return cls(
-            tariff=Tariff(unlock, per_minute, currency),
+            tariff=Tariff(fares.unlock, fares.per_minute, fares.currency),
             trip_timeout=timedelta(hours=config.number(environ, "TRIP_TIMEOUT_HOURS", 24, 0.01, 8760)),
             position_retention=timedelta(days=days) if days else None,
         )

@@ -19,8 +19,8 @@ RATE = re.compile(r"tps = ([\d.]+)")
 
 GET_BIKE = """\
 \\set bike random(0, {last})
-SELECT id, name, status, longitude, latitude, located_at, battery_percent, battery_at, trip_id, rider_id,
-    checked_out_at, revision, created_at, updated_at
+SELECT id, name, status, longitude, latitude, located_at, battery_percent, battery_at, vehicle_type_id, trip_id,
+    rider_id, checked_out_at, revision, created_at, updated_at
 FROM bikes WHERE id = md5('bike-' || :bike)::uuid;
 """
 

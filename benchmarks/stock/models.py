@@ -33,6 +33,7 @@ class Bike(Bikes):
     located_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     battery_percent: Mapped[float | None] = mapped_column(Double)
     battery_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    vehicle_type_id: Mapped[str | None] = mapped_column(Text)
     trip_id: Mapped[str | None] = mapped_column(UUID(as_uuid=False))
     rider_id: Mapped[str | None] = mapped_column(Text)
     checked_out_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

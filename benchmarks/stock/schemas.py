@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from benchmarks.stock.models import Bike, Trip
 
 STATUSES = ("available", "reserved", "in_use", "out_of_service", "retired")
+DEFAULT_TYPE = "bike"
 
 
 def check_coordinates(pair: list[float]) -> None:
@@ -130,6 +131,7 @@ class ShownBikeSchema(Schema):
     location = fields.Function(lambda bike: _point(bike.longitude, bike.latitude))
     located_at = fields.Function(lambda bike: _time(bike.located_at))
     battery_percent = fields.Float()
+    vehicle_type_id = fields.Function(lambda bike: bike.vehicle_type_id or DEFAULT_TYPE)
     created_at = fields.Function(lambda bike: _time(bike.created_at))
     updated_at = fields.Function(lambda bike: _time(bike.updated_at))
 

@@ -51,6 +51,10 @@ OPERATOR, RIDER = ("operator",), ("rider",)
 EVERYBODY = Rule(public=True)
 # Outside of /v1 nothing asks who it is, so a bad token there is no more than an odd header.
 PAGE = Rule(public=True, judges_tokens=False)
+GBFS = (
+    "manifest", "3.0/gbfs", "3.0/gbfs_versions", "3.0/system_information", "3.0/vehicle_types", "3.0/vehicle_status",
+    "3.0/system_pricing_plans",
+)  # fmt: skip
 OWN_TRIP = (("other rider", 404),)
 POSITION: Json = {"location": {"type": "Point", "coordinates": [170.5, -45.9]}}
 
@@ -62,6 +66,9 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/docs"): PAGE,
     ("GET", "/docs/docs.js"): PAGE,
     ("GET", "/docs/docs.css"): PAGE,
+    **{("GET", f"/gbfs/{name}.json"): PAGE for name in GBFS},
+    # There are none.
+    ("GET", "/gbfs/3.0/system_alerts.json"): Rule(public=True, allowed=404, judges_tokens=False),
     ("GET", "/v1/bikes"): EVERYBODY,
     ("GET", "/v1/bikes/{bike_id}"): EVERYBODY,
     ("POST", "/v1/bikes"): Rule(OPERATOR, 201, body={}),

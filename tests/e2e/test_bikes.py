@@ -10,7 +10,9 @@ import pytest
 from tests.e2e.client import Client, Json, at, errors, eventually, now, ok, parse_time, problem, unique
 from tests.e2e.geo import box, far_away, point
 
-FIELDS = {"id", "name", "status", "location", "located_at", "battery_percent", "created_at", "updated_at"}
+FIELDS = {
+    "id", "name", "status", "location", "located_at", "battery_percent", "vehicle_type_id", "created_at", "updated_at",
+}  # fmt: skip
 
 AddBike = Callable[..., Json]
 StartTrip = Callable[[Client, Json], Json]

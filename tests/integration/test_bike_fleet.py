@@ -30,6 +30,7 @@ def test_a_bike_needs_nothing_to_be_added(bikes: Any) -> None:
         "location": None,
         "located_at": None,
         "battery_percent": None,
+        "vehicle_type_id": "bike",
         "created_at": bike["created_at"],
         "updated_at": bike["created_at"],
     }

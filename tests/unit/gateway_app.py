@@ -26,6 +26,7 @@ BIKE = {
     "location": None,
     "located_at": None,
     "battery_percent": None,
+    "vehicle_type_id": "bike",
     "created_at": NOW,
     "updated_at": NOW,
 }
@@ -102,6 +103,9 @@ class InlineContainer:
 CONTAINER = InlineContainer(GatewayService)
 
 
+SETTINGS = Settings.from_environment({"JWT_SECRET": SECRET, "RPC_TIMEOUT": "3"})
+
+
 def one_by_one(method: Any) -> Any:
     """Stands for a BatchProxy: a call of its own for each."""
     return lambda timeout, **arguments: method(**arguments)
@@ -122,7 +126,7 @@ def gateway(
     service.publisher = publisher or FakePublisher()
     service.reports = Reports()
     service.reports.publisher = service.publisher
-    service.config = {"SETTINGS": Settings("127.0.0.1:0", None, HttpPolicy(), 3.0)}
+    service.config = {"SETTINGS": SETTINGS}
     CONTAINER.service, CONTAINER.contexts = service, []
     CONTAINER.server.policy = policy or HttpPolicy(verifier=Verifier.with_secret(SECRET))
     return Client(CONTAINER.app)

@@ -211,6 +211,7 @@ def test_a_bike_is_shown_as_in_the_contract() -> None:
         "location": PLACE,
         "located_at": "2026-05-01T12:00:00Z",
         "battery_percent": 80.0,
+        "vehicle_type_id": "bike",
         "created_at": "2026-05-01T12:00:00Z",
         "updated_at": "2026-05-01T12:00:00Z",
     }

@@ -95,11 +95,12 @@ angles = st.floats(-180, 180)
         times | elsewhere,
         times,
         st.sampled_from([None, "rita", "ron"]),
+        st.sampled_from([None, "bike", "cargo"]),
     ),
     st.builds(Viewer, roles, st.sampled_from([None, "rita", BIKE])),
 )
 def test_a_row_is_shown_as_the_bike_is(row: tuple[Any, ...], viewer: Viewer) -> None:
-    bike_id, name, status, longitude, latitude, located_at, battery, created_at, updated_at, rider_id = row
+    bike_id, name, status, longitude, latitude, located_at, battery, created_at, updated_at, rider_id, kind = row
     bike = Bike(
         id=bike_id,
         name=name,
@@ -111,5 +112,6 @@ def test_a_row_is_shown_as_the_bike_is(row: tuple[Any, ...], viewer: Viewer) -> 
         created_at=created_at,
         updated_at=updated_at,
         rider_id=rider_id,
+        vehicle_type_id=kind,
     )
     assert repr(compiled_reads.show(row, viewer)) == repr(schemas.show(bike, viewer))

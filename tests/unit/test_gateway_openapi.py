@@ -18,6 +18,9 @@ OPERATIONS = {
 }
 API = """
     GET /  GET /ping  GET /health  GET /openapi.json  GET /docs
+    GET /gbfs/manifest.json  GET /gbfs/3.0/gbfs.json  GET /gbfs/3.0/gbfs_versions.json
+    GET /gbfs/3.0/system_information.json  GET /gbfs/3.0/vehicle_types.json  GET /gbfs/3.0/vehicle_status.json
+    GET /gbfs/3.0/system_pricing_plans.json  GET /gbfs/3.0/system_alerts.json
     POST /v1/bikes  GET /v1/bikes  POST /v1/bikes/batch  GET /v1/bikes/{bike_id}  PATCH /v1/bikes/{bike_id}
     DELETE /v1/bikes/{bike_id}  POST /v1/bikes/{bike_id}/positions  POST /v1/positions
     POST /v1/trips  GET /v1/trips  GET /v1/trips/{trip_id}  POST /v1/trips/{trip_id}/end

@@ -15,6 +15,7 @@ BIKE = {
     "location": {"type": "Point", "coordinates": [-72.63412345, 42.32123456]},
     "located_at": "2026-11-24T12:00:00.123456Z",
     "battery_percent": 71.5,
+    "vehicle_type_id": "bike",
     "created_at": "2026-11-24T10:00:00.123456Z",
     "updated_at": "2026-11-24T10:00:00.123456Z",
 }
@@ -38,8 +39,8 @@ class HttpOnly(GatewayService):
     """Every route is the gateway's own; only those that are measured have an answer."""
 
     name = "http_only"
-
     publisher = Nothing()
+    feeds = Nothing()
     reports = Nothing()
     bike_rpc = Nothing()
     trip_rpc = Nothing()
