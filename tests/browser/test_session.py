@@ -15,7 +15,6 @@ from tests.stack import RunningStack
 REFUSED = r"status of 401 .*\(http://127\.0\.0\.1:\d+/v1/stream\)"
 
 
-
 def test_a_token_stays_with_the_tab_and_out_of_every_address(
     page: Page, api: Api, watch: Watch, bikes: list[Json]
 ) -> None:

@@ -32,7 +32,5 @@ class Watch:
     def check(self, host: str) -> None:
         """Fails for a request to another host, and for a complaint that is not expected."""
         assert self.hosts <= {host}, self.hosts
-        surprises = [
-            text for text in self.complaints if not any(re.search(pattern, text) for pattern in self.expected)
-        ]
+        surprises = [text for text in self.complaints if not any(re.search(pattern, text) for pattern in self.expected)]
         assert surprises == []
