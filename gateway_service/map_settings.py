@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.config import ConfigurationError
 
 # A path of this host, or a URL whose host may begin with Leaflet's `{s}.`; nothing that would end a policy's source.
-TEMPLATE = re.compile(r"(?:(https?://)(\{s\}\.)?([A-Za-z0-9.-]+(?::\d{1,5})?))?/[^\s\"'<>;,]*")
+TEMPLATE = re.compile(r"(?:(https?://)(\{s\}\.)?([A-Za-z0-9.-]+(?::\d{1,5})?))?/(?!/)[^\s\"'<>;,]*")
 PLACEHOLDERS = ("{z}", "{x}", "{y}")
 EXAMPLE = "https://tiles.example.org/{z}/{x}/{y}.png"
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import eventlet.patcher
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser import city
 from tests.browser.chromium import running_chromium
@@ -21,7 +21,8 @@ if eventlet.patcher.is_monkey_patched("socket"):
 __all__ = ["private_parts"]
 
 MANY = 5000
-WAIT_MS = 20_000
+# Of every wait, each for a condition: the gateway may be looked for again every 15 s only.
+WAIT_MS = 30_000
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +50,7 @@ def bikes(operator: Client) -> list[Json]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=WAIT_MS)
     with running_chromium() as browser:
         yield browser
 

@@ -5,14 +5,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from tests.browser.map_page import MapPage
 from tests.browser.watching import Watch
 from tests.e2e.client import Api, Json
 from tests.stack import RunningStack, free_port, running_services
 
-PHONE = {"width": 390, "height": 844}
+PHONE = ViewportSize(width=390, height=844)
 TILES = "http://tiles.example.org"
 # A single pixel.
 TILE = bytes.fromhex("47494638396101000100800000000000ffffff2c00000000010001000002024401003b")

@@ -51,7 +51,8 @@ function placeText({ coordinates: [longitude, latitude] }) {
   return `${latitude.toFixed(5)}, ${longitude.toFixed(5)}`;
 }
 
-function rideText({ trip, coordinates }) {
+function rideText({ trip, coordinates, problem }) {
+  if (problem) return problem;
   if (!trip) return "none";
   const began = `since ${clock(trip.started_at)}`;
   if (trip.status === "active") return `${began}, ${distance(wayLength(coordinates))}`;

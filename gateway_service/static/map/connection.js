@@ -71,8 +71,14 @@ export class Connection {
     }
   }
 
+  // What goes wrong with one event is shown in the console, and is no reason to lose the stream.
   take(event) {
-    if (!this.stopped.signal.aborted) this.onEvent(event);
+    if (this.stopped.signal.aborted) return;
+    try {
+      this.onEvent(event);
+    } catch (error) {
+      reportError(error);
+    }
   }
 
   // Longer after each failure, and never the same for all maps that lost one gateway; over when the network is back.

@@ -9,7 +9,10 @@ export const STREET_ZOOM = 17;
 export class Ground {
   constructor(node) {
     const { tiles, attribution } = node.dataset;
-    this.map = L.map(node, { zoomSnap: 0.5, maxZoom: 19, minZoom: 2, worldCopyJump: true });
+    const moves = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.map = L.map(node, {
+      zoomSnap: 0.5, maxZoom: 19, minZoom: 2, worldCopyJump: true, zoomAnimation: moves, fadeAnimation: moves,
+    });
     this.map.attributionControl.setPrefix(false);
     this.map.fitBounds(WORLD);
     if (tiles) L.tileLayer(tiles, { maxZoom: 19, attribution }).addTo(this.map);

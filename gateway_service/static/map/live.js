@@ -55,11 +55,10 @@ export class Live {
     this.onState("loading");
     const { signal } = this.reading;
     const options = { token: this.token, signal };
+    const bikes = [];
     try {
-      const bikes = [];
       for await (const page of pagesOf("/v1/bikes", {}, options)) bikes.push(...page);
       await this.rides.load(options);
-      this.fleet.replace(bikes);
     } catch (error) {
       if (!signal.aborted) this.failed(error);
       return;
@@ -67,6 +66,7 @@ export class Live {
     const early = this.early;
     this.early = null;
     this.isLoaded = true;
+    this.fleet.replace(bikes);
     early.forEach((event) => this.apply(event));
     if (this.isOutdated) this.load();
     else this.onState("live");

@@ -107,10 +107,10 @@ function takePosition(position) {
   if (position.bike_id === chosen) path.grow(position.recorded_at, position.location.coordinates);
 }
 
-// A way that cannot be read is not drawn; the connection's state says what is the matter.
+// A ride that cannot be read says so on the card.
 function follow(reading) {
   reading.catch((error) => {
-    if (error.name !== "AbortError") path.forget();
+    if (error.name !== "AbortError") path.fail(`cannot be read: ${error.message}`);
   });
 }
 

@@ -8,6 +8,7 @@ export class Path {
     this.onChange = onChange;
     this.reading = new AbortController();
     this.early = null;
+    this.problem = "";
     Object.assign(this, { trip: null, coordinates: [], lastAt: "" });
   }
 
@@ -19,6 +20,7 @@ export class Path {
   forget() {
     this.reading.abort();
     this.early = null;
+    this.problem = "";
     this.set(null, [], "");
   }
 
@@ -56,6 +58,13 @@ export class Path {
     if (this.trip?.status !== "active") return;
     if (this.early) this.early.push([at, point]);
     else if (Date.parse(at) > Date.parse(this.lastAt)) this.set(this.trip, [...this.coordinates, point], at);
+  }
+
+  // The ride could not be read.
+  fail(problem) {
+    this.forget();
+    this.problem = problem;
+    this.onChange(this);
   }
 
   // The trip as an event has it.

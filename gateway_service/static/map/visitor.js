@@ -20,17 +20,15 @@ export class Visitor {
   }
 
   async read() {
-    let wait = RETRY_S;
+    let feed = null;
     try {
-      const feed = await getJson(FEED, { signal: this.stopped.signal });
-      wait = Math.max(SHORTEST_WAIT_S, feed.ttl);
-      this.fleet.replace(feed.data.vehicles.map(bikeOf));
-      this.onState("public");
+      feed = await getJson(FEED, { signal: this.stopped.signal });
     } catch {
       if (this.stopped.signal.aborted) return;
-      this.onState("lost");
     }
-    this.timer = setTimeout(() => this.read(), wait * 1000);
+    this.timer = setTimeout(() => this.read(), (feed ? Math.max(SHORTEST_WAIT_S, feed.ttl) : RETRY_S) * 1000);
+    this.onState(feed ? "public" : "lost");
+    if (feed) this.fleet.replace(feed.data.vehicles.map(bikeOf));
   }
 }
 
