@@ -20,6 +20,8 @@ READY_LIMIT_S = 90.0
 SERVICES = ("bike_service", "trip_service", "gateway_service")
 # As many as ours: stock nameko's default of 10 would only measure its queue.
 STOCK_WORKERS = 100
+# What `http_only` serves where ours serves the GBFS feed, in the folder of the run.
+STATIC_FILE = "static"
 
 
 @dataclass
@@ -104,6 +106,7 @@ def http_only(ground: Ground, secret: str, folder: Path) -> Stack:
         # `shared.run` takes a top-level package, which it is from its parent's folder.
         limits = environment.ROOT / "benchmarks" / "limits"
         variables["PYTHONPATH"] = f"{environment.ROOT}:{limits}"
+        variables["BENCH_STATIC"] = str(folder / STATIC_FILE)
         stack._run("http_only", [sys.executable, "-m", "shared.run", "http_only"], variables, folder)
         return "/ping"
 

@@ -6,7 +6,6 @@ better could a bike be told from others before and after a trip.
 
 import json
 import logging
-import math
 from collections.abc import Sequence
 
 import eventlet
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # About a millisecond of work, after which others may run.
 SLICE = 500
-PLACES = 6
+UNKNOWN = -1
 
 
 class VehicleWriter:
@@ -29,7 +28,7 @@ class VehicleWriter:
 
     def __init__(self, settings: GbfsSettings) -> None:
         self._ttl_s, self._stale_after_s = settings.vehicles_ttl_s, settings.stale_after_s
-        self._types = settings.types
+        self._charges = {kind.id: _charges(kind) for kind in settings.types.values()}
         self._plan_id = settings.pricing_plan["plan_id"]
         self._unknown: set[str] = set()
         self._fixed: dict[tuple[str, str], str] = {}
@@ -39,17 +38,17 @@ class VehicleWriter:
 
     def encode(self, bike: Bike) -> bytes:
         """The bike as JSON; empty when the feed cannot have it: of a type that the settings do not know, or nowhere."""
-        kind, spot = self._types.get(bike.type_id), bike.spot
-        if kind is None and bike.type_id not in self._unknown:
+        charges, spot = self._charges.get(bike.type_id), bike.spot
+        if charges is None and bike.type_id not in self._unknown:
             self._unknown.add(bike.type_id)
             log.warning("bikes of a type that is not in the settings are left out", extra={"type": bike.type_id})
-        if kind is None or spot.longitude is None or spot.latitude is None:
+        if charges is None or spot.longitude is None or spot.latitude is None:
             return b""
         fixed = self._fixed.get((bike.type_id, bike.status)) or self._fix(bike.type_id, bike.status)
         return (
-            f'{{"vehicle_id":"{bike.vehicle_id}","lat":{round(spot.latitude, PLACES)},'
-            f'"lon":{round(spot.longitude, PLACES)},"last_reported":"{format_seconds(spot.at)}"{fixed}'
-            f"{_charge(kind, spot.charge)}{bike.vehicle_id.join(self._links)}}}"
+            f'{{"vehicle_id":"{bike.vehicle_id}","lat":{spot.latitude:.6f},'
+            f'"lon":{spot.longitude:.6f},"last_reported":"{format_seconds(spot.at)}"{fixed}'
+            f"{charges[UNKNOWN if spot.charge is None else int(spot.charge)]}{bike.vehicle_id.join(self._links)}}}"
         ).encode()
 
     def _fix(self, type_id: str, status: str) -> str:
@@ -76,13 +75,16 @@ class VehicleWriter:
         return body
 
 
-def _charge(kind: VehicleType, percent: float | None) -> str:
-    if not kind.has_motor:
-        return ""
+def _charges(kind: VehicleType) -> dict[int, str]:
+    """What is said of a bike's charge, by whole per cent."""
+    if kind.max_range_m is None:
+        return dict.fromkeys([UNKNOWN, *range(101)], "")
+    said = {
+        percent: f',"current_range_meters":{kind.max_range_m * percent // 100},"current_fuel_percent":{percent / 100}'
+        for percent in range(101)
+    }
     # Of a battery that nobody has heard of nothing is promised.
-    known = 0 if percent is None else math.floor(percent)
-    fuel = "" if percent is None else f',"current_fuel_percent":{known / 100}'
-    return f',"current_range_meters":{(kind.max_range_m or 0) * known // 100}{fuel}'
+    return {**said, UNKNOWN: ',"current_range_meters":0'}
 
 
 def put_together(head: bytes, texts: Sequence[bytes], ttl_s: int) -> Body:

@@ -28,10 +28,6 @@ class VehicleType:
     max_range_m: int | None
     published: Json
 
-    @property
-    def has_motor(self) -> bool:
-        return bool(self.published["propulsion_type"] != "human")
-
 
 @dataclass(frozen=True)
 class GbfsSettings:

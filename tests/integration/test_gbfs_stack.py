@@ -106,7 +106,7 @@ def fleet(operator: Client, stack: RunningStack) -> dict[str, list[Json]]:
         query(database, "UPDATE bikes SET status = 'reserved' WHERE id = :id", id=each["id"])
     for each in added["stale"]:
         query(
-            stack.bike_database_url,
+            database,
             "UPDATE bikes SET located_at = now() - interval '4 d' WHERE id = :id",
             id=each["id"],
         )

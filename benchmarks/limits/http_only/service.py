@@ -1,12 +1,14 @@
 """The gateway's routes, policy and schemas, with answers that cost nothing: HTTP without RPC and without a broker."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR, DependencyProvider
 
 from gateway_service.service import GatewayService
-from shared.http import Call
+from shared.http import Answer, Call
 
 Method = Callable[[Any, Call], Any]
 BIKE = {
@@ -48,6 +50,10 @@ class HttpOnly(GatewayService):
     @declared_as(GatewayService.get_bike)
     def get_bike(self, call: Call) -> Any:
         return {"id": call.path["bike_id"], **BIKE}
+
+    @declared_as(GatewayService.gbfs_vehicle_status)
+    def gbfs_vehicle_status(self, call: Call) -> Any:
+        return Answer(Path(os.environ["BENCH_STATIC"]).read_bytes())
 
     @declared_as(GatewayService.report_bike_positions)
     def report_bike_positions(self, call: Call) -> Any:

@@ -2,7 +2,7 @@
 
 const WORLD = [[-60, -170], [70, 170]];
 const PATH = { className: "ride", interactive: false };
-const RING = { radius: 13, interactive: false };
+const RING = { radius: 11, interactive: false, pane: "chosen" };
 // Near enough for a bike to stand apart from the others.
 export const STREET_ZOOM = 17;
 
@@ -19,6 +19,8 @@ export class Ground {
     else if (attribution) this.map.attributionControl.addAttribution(attribution);
     L.control.scale({ position: "bottomright" }).addTo(this.map);
     this.path = L.polyline([], PATH).addTo(this.map);
+    // Above the clusters, or the chosen bike would be behind one.
+    this.map.createPane("chosen");
     this.ring = null;
     this.isPlaced = false;
   }
