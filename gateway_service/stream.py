@@ -10,6 +10,7 @@ from nameko.extensions import DependencyProvider
 
 from gateway_service.stream_feed import Feed
 from gateway_service.stream_ring import Box, Item, Ring, batch
+from gateway_service.stream_trips import pages_in
 from shared import sse
 from shared.http_reader import MAX_WAITING
 from shared.http_readers import Readers, room_for
@@ -41,15 +42,17 @@ class LiveStream(DependencyProvider):
 
     def __init__(self) -> None:
         super().__init__()
+        self._readers = Readers(0)
         self._ring = Ring()
         self._feed = Feed(self._ring)
         self._main: Any = None
+        self._loading: Any = None
         self._has_gap = False
         self._wanted_until = 0.0
         self._positions_at = self._heartbeat_at = self._look_at = 0.0
 
     def setup(self) -> None:
-        self._readers = Readers(room_for(self.container.config["SETTINGS"].stream_readers))
+        self._readers.limit = room_for(self.container.config["SETTINGS"].stream_readers)
         self.listener.subscribe(self._feed.on_event, self._feed.on_positions, self._on_gap)
         self.server.when_draining(self._readers.end_all)
 
@@ -57,9 +60,10 @@ class LiveStream(DependencyProvider):
         self._main = eventlet.spawn(self._run)
 
     def stop(self) -> None:
-        if self._main is not None:
-            self._main.kill()
-            self._main = None
+        for each in (self._main, self._loading):
+            if each is not None:
+                each.kill()
+        self._main = self._loading = None
         self._readers.end_all()
 
     kill = stop
@@ -90,6 +94,9 @@ class LiveStream(DependencyProvider):
     def _on_gap(self) -> None:
         self._feed.forget()
         self._has_gap = True
+        if self._loading is not None:
+            self._loading.kill()
+        self._loading = eventlet.spawn(self._feed.trips.load, pages_in(self.container))
 
     def _run(self) -> None:
         tick_at = time.monotonic()

@@ -3,20 +3,21 @@
 A bike's positions between two ticks become one, the newest; what is older than what readers have seen is left out.
 """
 
-from collections import OrderedDict
 from typing import Any
 
 import msgspec
 
 from gateway_service.stream_ring import Item, Place, Ring
+from gateway_service.stream_trips import ActiveTrips
 from shared import http_readers_metrics as metrics
 from shared import sse
 
 Json = dict[str, Any]
-BIKE, TRIP, POSITION, RESET = "bike", "trip", "position", "reset"
-ACTIVE, RETIRED = "active", "retired"
-# An end may be heard before its start.
-ENDED_TRIPS = 10_000
+BIKE, TRIP, POSITION, RESET = NAMES = ("bike", "trip", "position", "reset")
+# Shown from the start, at zero, so that Prometheus sees the first one as an increase.
+for _name in NAMES:
+    metrics.EVENTS.labels(_name)
+RETIRED = "retired"
 
 
 class Feed:
@@ -28,9 +29,7 @@ class Feed:
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
         self.wanted = False
-        # Bike to trip, as far as this process has heard.
-        self._trips: dict[str, str] = {}
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self.trips = ActiveTrips()
         # Where readers have seen a bike last, and of when that is.
         self._seen: dict[str, tuple[str, Place]] = {}
         self._changes: list[tuple[str, Json]] = []
@@ -41,7 +40,7 @@ class Feed:
         data = event["data"]
         is_trip = event_type.startswith("trip_")
         if is_trip:
-            self._note_trip(data)
+            self.trips.note(data)
         if self.wanted:
             self._changes.append((TRIP if is_trip else BIKE, data))
 
@@ -56,8 +55,7 @@ class Feed:
 
     def forget(self) -> None:
         """Nothing of before is of use, neither to go on from nor to compare with."""
-        self._trips.clear()
-        self._ended.clear()
+        self.trips.forget()
         self.drop()
 
     def drop(self) -> None:
@@ -103,7 +101,7 @@ class Feed:
         seen, place = self._seen.get(bike_id), place_of(position["location"])
         assert place is not None, "judged by the listener"
         self._seen[bike_id] = (_key(position["recorded_at"]), place)
-        trip_id = self._trips.get(bike_id)
+        trip_id = self.trips.of(bike_id)
         data = position if trip_id is None else {**position, "trip_id": trip_id}
         return self._add(POSITION, data, place, seen[1] if seen else None)
 
@@ -112,18 +110,6 @@ class Feed:
         item = Item(sse.event(name, self._ring.next_id, self._encode(data)), place, before)
         self._ring.add(item)
         return item
-
-    def _note_trip(self, trip: Json) -> None:
-        trip_id, bike_id = trip["id"], str(trip.get("bike_id"))
-        if trip.get("status") == ACTIVE:
-            if trip_id not in self._ended:
-                self._trips[bike_id] = trip_id
-            return
-        if self._trips.get(bike_id) == trip_id:
-            del self._trips[bike_id]
-        self._ended[trip_id] = None
-        while len(self._ended) > ENDED_TRIPS:
-            self._ended.popitem(last=False)
 
 
 def place_of(location: Any) -> Place | None:

@@ -186,10 +186,15 @@ class StrictProtocol(HttpProtocol):
 
     def hand_over(self, head: bytes) -> Any:
         """Send an answer's head, and return a plain socket of the connection, which lives on without this server."""
-        self.wfile.write(head)
-        self.wfile.flush()
+        sock = plain_socket(fileno=os.dup(self.connection.fileno()))
+        try:
+            self.wfile.write(head)
+            self.wfile.flush()
+        except BaseException:
+            sock.close()
+            raise
         self.is_handed_over = self.close_connection = True
-        return plain_socket(fileno=os.dup(self.connection.fileno()))
+        return sock
 
     def finish(self) -> None:
         if self.is_handed_over:

@@ -22,7 +22,7 @@ from shared import http_reader
 from shared.jwt import mint
 from shared.positions import bike_key
 from tests.integration.broker import Broker
-from tests.integration.builders import ago, new_id, position, running
+from tests.integration.builders import ago, new_id, position, query, ride, running, trip_service
 from tests.integration.processes import running_process
 from tests.integration.tcp_proxy import in_front_of
 from tests.waiting import eventually
@@ -175,6 +175,27 @@ def test_a_ride_is_seen_on_every_gateway(one: Gateway, amqp_uri: str, broker: Br
         broker.report(later)
         for reading in readings:
             assert reading.next_event() == ("position", later)
+
+
+def test_a_gateway_that_was_not_there_when_a_trip_began_knows_it_too(
+    amqp_uri: str, trip_database_url: str, broker: Broker
+) -> None:
+    trip = ride(trip_database_url)
+    with in_front_of(amqp_uri) as (proxy, uri), trip_service(amqp_uri, trip_database_url), gateway(uri) as late:
+        eventually(lambda: late.stream._feed.trips.of(trip["bike_id"]) == trip["id"])
+        reading = late.read()
+        moved = position(trip["bike_id"], ago(1))
+        broker.report(moved)
+        assert reading.next_event() == ("position", {**moved, "trip_id": trip["id"]})
+        end = {**trip, "status": "ended", "revision": 2}
+        proxy.refuse()
+        broker.event("trip_service", "trip_ended", end)
+        query(trip_database_url, "UPDATE trips SET status = 'cancelled', ended_at = now(), ended_by = 'operator'")
+        proxy.restore()
+        assert reading.next_event() == ("reset", {"reason": "gap"})
+        moved = position(trip["bike_id"], ago(0))
+        broker.report(moved)
+        assert reading.next_event() == ("position", moved)
 
 
 def test_positions_are_thinned_to_the_newest_of_each_bike(one: Gateway, broker: Broker) -> None:
@@ -358,10 +379,17 @@ def test_streams_end_at_once_when_the_gateway_is_to_stop(process_gateway: Callab
     process, address = process_gateway()
     readings = [Reading(address) for _ in range(20)]
     assert process.scrape().value("stream_readers") == 20
+    # A request whose body does not come holds up the drain.
+    dawdling = socket.create_connection(address)
+    token = mint(SECRET, "operator", "olga")
+    head = f"POST /v1/positions HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {token}\r\nContent-Length: 9\r\n"
+    dawdling.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode())
+    eventually(lambda: process.scrape().value("http_requests_in_progress") == 1)
     process.popen.send_signal(signal.SIGTERM)
     began = time.monotonic()
     for each in readings:
         assert each.is_ended_well()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 3
+    assert process.popen.poll() is None
     assert process.popen.wait(timeout=10) == 0
     assert time.monotonic() - began < 10

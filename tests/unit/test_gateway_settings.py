@@ -21,6 +21,7 @@ def test_a_secret_is_all_that_is_needed():
     assert read.policy.rate_limit is None
     assert read.policy.cors.headers_for("https://app.example") == {}
     assert read.rpc_timeout == 5
+    assert read.stream_readers == 1000
 
 
 def test_everything_can_be_set():
@@ -32,6 +33,7 @@ def test_everything_can_be_set():
         RATE_LIMIT="100/minute",
         TRUSTED_PROXIES="10.0.0.0/8, ::1",
         RPC_TIMEOUT="2.5",
+        STREAM_READERS="50",
     )
     assert read.address == "0.0.0.0:9000"
     assert read.policy.verifier is not None
@@ -41,6 +43,7 @@ def test_everything_can_be_set():
     assert read.policy.rate_limit.item.amount == 100
     assert read.policy.proxies.client_address("::1", "198.51.100.1") == "198.51.100.1"
     assert read.rpc_timeout == 2.5
+    assert read.stream_readers == 50
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,8 @@ def test_everything_can_be_set():
         ("CORS_ORIGINS", "https://app.example/path"),
         ("RATE_LIMIT", "many"),
         ("TRUSTED_PROXIES", "10.0.0.0/99"),
+        ("STREAM_READERS", "0"),
+        ("STREAM_READERS", "many"),
         ("RPC_TIMEOUT", "soon"),
         ("RPC_TIMEOUT", "0"),
         ("RPC_TIMEOUT", "1000"),

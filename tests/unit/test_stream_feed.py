@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway_service import stream_feed
+from gateway_service import stream_trips
 from gateway_service.stream_feed import Feed, place_of
 from gateway_service.stream_ring import Item, Ring
 
@@ -116,7 +116,7 @@ def test_a_position_names_the_trip_that_the_bike_is_in(feed: Feed):
 
 
 def test_a_start_that_is_heard_after_its_end_starts_nothing(feed: Feed, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(stream_feed, "ENDED_TRIPS", 2)
+    monkeypatch.setattr(stream_trips, "ENDED_TRIPS", 2)
     trip(feed, "ended", "first")
     trip(feed, "ended")
     trip(feed, "ended", "third")
