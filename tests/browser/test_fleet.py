@@ -152,6 +152,12 @@ def test_by_keyboard_alone(page: Page, api: Api, bikes: list[Json]) -> None:
     expect(live.card).to_be_hidden()
 
 
+def test_a_cluster_opens_by_keyboard(live: MapPage) -> None:
+    live.page.locator(".cluster.large").first.focus()
+    live.page.keyboard.press("Enter")
+    expect(live.page.locator(".cluster.large")).to_have_count(0)
+
+
 def test_no_name_becomes_part_of_the_page(live: MapPage, operator: Client, watch: Watch) -> None:
     name = f"{unique('Odd')} <img src=x onerror=alert(1)>"
     bike = ok(operator.post("/v1/bikes", {"name": name, "location": city.point(*city.CENTRE)}), 201)

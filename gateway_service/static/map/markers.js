@@ -23,6 +23,12 @@ export class Markers {
       disableClusteringAtZoom: STREET_ZOOM, maxClusterRadius: 60, showCoverageOnHover: false,
       iconCreateFunction: clusterIcon, animate: false, spiderfyOnMaxZoom: false,
     }).addTo(map);
+    // A click opens a cluster by itself, a key does not.
+    this.group.on("clusterkeypress", ({ layer, originalEvent }) => {
+      if (originalEvent.key !== "Enter") return;
+      layer.zoomToBounds({ padding: [20, 20] });
+      map.getContainer().focus();
+    });
   }
 
   // `hidden`: the statuses that are not shown.
