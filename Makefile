@@ -6,7 +6,8 @@ PY := .venv/bin/python
 LOCAL := $(PY) -m infrastructure.local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs clean token shell replay demo simulate test faults fuzz audit bench lint format lock
+.PHONY: help setup run up down status logs clean token shell replay demo simulate test test-browser screenshots faults fuzz
+.PHONY: audit bench lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -52,6 +53,12 @@ SIMULATION = $${GATEWAY:+--gateway "$$GATEWAY"} $${MINUTES:+--minutes "$$MINUTES
 
 test: setup ## run all tests, with branch coverage [ARGS="tests/unit -k name"]
 	@$(PY) -m tests.run $(ARGS)
+
+test-browser: setup ## run the tests in a browser, Debian's Chromium or the one that CHROMIUM names [ARGS="-k name"]
+	@$(PY) -m pytest tests/browser --confcutdir=tests/browser --suppress-nameko-eventlet-notification $(ARGS)
+
+screenshots: setup ## write docs/images/map-*.png anew, with the same browser
+	@$(PY) -m tests.browser.screenshots
 
 bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name LONG=1 SECONDS_EACH=3 ROUNDS=2 SET="name.parameter=n" JSON=file]
 	@$(PY) -m benchmarks $${ONLY:+--only "$$ONLY"} $(if $(filter-out 0,$(LONG)),--long) \

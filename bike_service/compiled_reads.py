@@ -58,7 +58,8 @@ def read_near(call: dict[str, Any]) -> dict[str, Any] | None:
     if not _is_plain(read.viewer) or 0 < abs(read.lat) < NEGLIGIBLE or 0 < abs(read.lon) < NEGLIGIBLE:
         return None
     # adding makes a zero of a negative zero, as the schema does
-    loaded = {"lat": read.lat + 0.0, "lon": read.lon + 0.0, "radius": read.radius, "status": read.status, "limit": read.limit}
+    lat, lon = read.lat + 0.0, read.lon + 0.0
+    loaded = {"lat": lat, "lon": lon, "radius": read.radius, "status": read.status, "limit": read.limit}
     return loaded if read.viewer is UNSET else {**loaded, "viewer": call["viewer"]}
 
 

@@ -17,23 +17,26 @@ CONTENT_SECURITY_POLICY = (
 
 
 class Page:
-    """Bytes with their media type; a client that has them already gets 304."""
+    """Bytes with their media type; a client that has them already gets 304. `policy`: its Content-Security-Policy."""
 
-    def __init__(self, body: bytes, media_type: str) -> None:
+    def __init__(
+        self, body: bytes, media_type: str, policy: str = CONTENT_SECURITY_POLICY, referrer: str = "no-referrer"
+    ) -> None:
         self.body, self.media_type = body, media_type
         self.etag = hashlib.sha256(body).hexdigest()[:32]
+        self.headers = {
+            "ETag": f'"{self.etag}"',
+            "Cache-Control": "no-cache",
+            "Content-Security-Policy": policy,
+            "Referrer-Policy": referrer,
+        }
 
     @classmethod
     def of_file(cls, name: str, media_type: str) -> "Page":
         return cls((STATIC / name).read_bytes(), media_type)
 
     def answer(self, request_headers: Headers) -> Answer:
-        headers = {
-            "ETag": f'"{self.etag}"',
-            "Cache-Control": "no-cache",
-            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-            "Referrer-Policy": "no-referrer",
-        }
+        headers = dict(self.headers)
         if parse_etags(request_headers.get("If-None-Match")).contains_weak(self.etag):
             return Answer(status=304, headers=headers)
         return Answer(self.body, headers=headers, media_type=self.media_type)

@@ -11,6 +11,7 @@ from gateway_service import status_schemas as status
 from gateway_service.bikes import BikeService
 from gateway_service.feeds import Feeds
 from gateway_service.gbfs import Gbfs
+from gateway_service.map_site import MapSite
 from gateway_service.reports import Reports
 from gateway_service.site import Site
 from gateway_service.stream import LiveStream
@@ -41,7 +42,7 @@ def created(resource: dict[str, Any], path: str, replayed: bool) -> Answer:
     return Answer(resource, headers=headers)
 
 
-class GatewayService(Site, Gbfs):
+class GatewayService(Site, MapSite, Gbfs):
     name = "gateway_service"
 
     # The access log has a line of each request.
@@ -51,8 +52,8 @@ class GatewayService(Site, Gbfs):
     topology = PositionsTopology(bridges_mqtt=True)
     publisher = Publisher()
     reports = Reports()
-    live = LiveStream()
     feeds = Feeds()
+    live = LiveStream()
     bike_rpc = RpcProxy("bike_service")
     bike_get = BatchProxy("bike_service", "get_many", passes_on=True)
     # Fewer together, for each answer is a list.

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from gateway_service.map_settings import MapSettings
 from shared import config, gbfs_settings, token_settings
 from shared.config import ConfigurationError
 from shared.fares import Fares
@@ -25,8 +26,8 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 class Settings:
     """`address`: host:port to listen on, unless `socket_fd` listens already. `rpc_timeout`: seconds for one call.
 
-    `stream_readers`: how many may read the live stream of this process at once.
     `public_url`: how the world reaches the gateway, without a slash at the end; None: as each request does.
+    `stream_readers`: how many may read the live stream of this process at once.
     """
 
     address: str
@@ -36,6 +37,7 @@ class Settings:
     public_url: str | None
     gbfs: GbfsSettings
     fares: Fares
+    map: MapSettings = field(default_factory=MapSettings)
     stream_readers: int = DEFAULT_STREAM_READERS
 
     @classmethod
@@ -55,6 +57,7 @@ class Settings:
             public_url=_public_url(environ),
             gbfs=gbfs_settings.of_environment(environ),
             fares=Fares.from_environment(environ),
+            map=MapSettings.from_environment(environ),
             stream_readers=config.whole_number(environ, "STREAM_READERS", DEFAULT_STREAM_READERS, 1, 100_000),
         )
 

@@ -24,7 +24,7 @@ class Site:
 
     @http("GET", "/", summary="Index", tag="Gateway", responses=(Response(status.IndexSchema()),))
     def index(self, call: Call) -> Any:
-        links = {"health": "/health", "openapi": "/openapi.json", "docs": "/docs", "bikes": "/v1/bikes"}
+        links = {"health": "/health", "openapi": "/openapi.json", "docs": "/docs", "map": "/map", "bikes": "/v1/bikes"}
         return {"name": "Bike Company", "version": API_VERSION, "links": {**links, "trips": "/v1/trips"}}
 
     @http("GET", "/ping", summary="Whether the gateway runs", tag="Gateway", responses=(TEXT,))

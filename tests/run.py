@@ -16,9 +16,13 @@ from tempfile import TemporaryFile
 from types import FrameType
 from typing import IO
 
+from tests.browser import chromium
+
 ROOT = Path(__file__).resolve().parents[1]
 COVERAGE = ROOT / ".parts-of-coverage"
 PYTEST = [sys.executable, "-m", "pytest", "--cov", "--cov-branch"]
+# Its driver does not run in a process whose sockets are patched, as tests/conftest.py has them.
+OWN_CONFTEST = {"browser": ["--confcutdir=tests/browser", "--suppress-nameko-eventlet-notification"]}
 AT_ONCE = 2
 # What an interrupted part may take to end what it has started.
 CLEANING_S = 60
@@ -71,8 +75,16 @@ def parts() -> list[Part]:
         Part("integration-1", files[::2]),
         Part("integration-2", files[1::2]),
         Part("e2e", ["tests/e2e"]),
-        *(Part(name, [f"tests/{name}"]) for name in folders),
+        *(Part(name, [f"tests/{name}", *OWN_CONFTEST.get(name, [])]) for name in folders),
     ]
+
+
+def runnable(part: Part) -> bool:
+    """Whether this machine has what the part needs; says so when it has not."""
+    if part.name == "browser" and chromium.find() is None:
+        print(f"The tests in a browser are left out: {chromium.MISSING}.", flush=True)
+        return False
+    return True
 
 
 def run(waiting: list[Part], at_once: int) -> list[str]:
@@ -120,12 +132,15 @@ def main(arguments: list[str]) -> int:
     if arguments:
         return subprocess.call([*PYTEST, "--cov-report=term", *arguments], cwd=ROOT)
     shutil.rmtree(COVERAGE, ignore_errors=True)
-    failed = run(parts(), AT_ONCE) + run([Part("faults", ["tests/faults"])], 1)
+    every = parts()
+    present = [part for part in every if runnable(part)]
+    failed = run(present, AT_ONCE) + run([Part("faults", ["tests/faults"])], 1)
     coverage = [sys.executable, "-m", "coverage"]
     data = [str(file) for file in sorted(COVERAGE.glob("*/.coverage"))]
     subprocess.call([*coverage, "combine", "--quiet", *data], cwd=ROOT)
     subprocess.call([*coverage, "report"], cwd=ROOT)
-    print(f"\nFailed: {', '.join(failed)}." if failed else "\nAll parts passed.")
+    left_out = "" if len(present) == len(every) else f" Without the tests in a browser: {chromium.MISSING}."
+    print((f"\nFailed: {', '.join(failed)}." if failed else "\nAll parts passed.") + left_out)
     return 1 if failed else 0
 
 

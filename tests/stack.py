@@ -16,7 +16,7 @@ from typing import IO
 import requests
 
 from infrastructure.broker_permissions import permissions
-from tests.conftest import PrivateParts, unique_name
+from tests.parts import PrivateParts, unique_name
 
 ROOT = Path(__file__).parents[1]
 SERVICES = ("bike_service", "trip_service", "gateway_service")

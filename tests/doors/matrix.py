@@ -58,6 +58,12 @@ GBFS = (
 OWN_TRIP = (("other rider", 404),)
 POSITION: Json = {"location": {"type": "Point", "coordinates": [170.5, -45.9]}}
 
+MAP_FILES = """
+    api.js bikes.css card.js chart.js colours.css connection.js dom.js entrance.js figures.js fleet.js format.js
+    ground.js icon.svg legend.js live.js main.js markers.js page.css path.js rides.js search.js session.js soon.js
+    sse.js statuses.js visitor.js way.js leaflet.js leaflet.css leaflet.markercluster.js MarkerCluster.css
+"""
+
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): PAGE,
     ("GET", "/ping"): PAGE,
@@ -66,6 +72,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/docs"): PAGE,
     ("GET", "/docs/docs.js"): PAGE,
     ("GET", "/docs/docs.css"): PAGE,
+    ("GET", "/map"): PAGE,
+    **{("GET", f"/map/{name}"): PAGE for name in MAP_FILES.split()},
     **{("GET", f"/gbfs/{name}.json"): PAGE for name in GBFS},
     # There are none.
     ("GET", "/gbfs/3.0/system_alerts.json"): Rule(public=True, allowed=404, judges_tokens=False),

@@ -17,7 +17,7 @@ OPERATIONS = {
     for method, operation in methods.items()
 }
 API = """
-    GET /  GET /ping  GET /health  GET /openapi.json  GET /docs
+    GET /  GET /ping  GET /health  GET /openapi.json  GET /docs  GET /map
     GET /gbfs/manifest.json  GET /gbfs/3.0/gbfs.json  GET /gbfs/3.0/gbfs_versions.json
     GET /gbfs/3.0/system_information.json  GET /gbfs/3.0/vehicle_types.json  GET /gbfs/3.0/vehicle_status.json
     GET /gbfs/3.0/system_pricing_plans.json  GET /gbfs/3.0/system_alerts.json
