@@ -104,6 +104,12 @@ class AddedBikesSchema(StrictSchema):
     items = fields.List(fields.Nested(BikeSchema), required=True)
 
 
+class StreamQuerySchema(StrictSchema):
+    """What part of the city to see."""
+
+    bbox = BoundingBox()
+
+
 class NewTripSchema(StrictSchema):
     """The bike to rent."""
 

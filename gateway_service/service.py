@@ -13,6 +13,7 @@ from gateway_service.feeds import Feeds
 from gateway_service.gbfs import Gbfs
 from gateway_service.reports import Reports
 from gateway_service.site import Site
+from gateway_service.stream import LiveStream
 from gateway_service.trips import TripService
 from shared.http import Answer, Call, Response, http
 from shared.http_route import MIB
@@ -49,6 +50,7 @@ class GatewayService(Site, Gbfs):
     publisher = Publisher()
     reports = Reports()
     feeds = Feeds()
+    live = LiveStream()
     bike_rpc = RpcProxy("bike_service")
     bike_get = BatchProxy("bike_service", "get_many", passes_on=True)
     # Fewer together, for each answer is a list.
@@ -274,3 +276,16 @@ class GatewayService(Site, Gbfs):
         media_type = call.preferred(ROUTE_MEDIA_TYPES)
         body = gpx.gpx_of(feature) if media_type == gpx.MEDIA_TYPE else feature
         return Answer(body, headers={"Vary": "Accept"}, media_type=media_type)
+
+    @http(
+        "GET",
+        "/v1/stream",
+        summary="See bikes and trips as they change",
+        tag="Stream",
+        roles=auth.ONLY_OPERATORS,
+        query=s.StreamQuerySchema(),
+        documented=False,
+    )
+    def read_stream(self, call: Call) -> Any:
+        bbox = call.query.get("bbox")
+        return self.live.open(tuple(bbox) if bbox else None, call.headers.get("Last-Event-ID"))

@@ -17,6 +17,7 @@ from shared.rate_limit import THIS_PROCESS, RateLimit, TrustedProxies, UnusableS
 DEFAULT_ADDRESS = "127.0.0.1:8000"
 # As many as the server takes connections, so that a slow service cannot take the worker that `/ping` needs.
 DEFAULT_MAX_WORKERS = 1000
+DEFAULT_STREAM_READERS = 1000
 ADDRESS = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})")
 PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
@@ -27,6 +28,7 @@ class Settings:
     """`address`: host:port to listen on, unless `socket_fd` listens already. `rpc_timeout`: seconds for one call.
 
     `public_url`: how the world reaches the gateway, without a slash at the end; None: as each request does.
+    `stream_readers`: how many may read the live stream of this process at once.
     """
 
     address: str
@@ -36,6 +38,7 @@ class Settings:
     public_url: str | None
     gbfs: GbfsSettings
     fares: Fares
+    stream_readers: int = DEFAULT_STREAM_READERS
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -54,6 +57,7 @@ class Settings:
             public_url=_public_url(environ),
             gbfs=gbfs_settings.of_environment(environ),
             fares=Fares.from_environment(environ),
+            stream_readers=config.whole_number(environ, "STREAM_READERS", DEFAULT_STREAM_READERS, 1, 100_000),
         )
 
 

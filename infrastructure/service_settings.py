@@ -12,7 +12,7 @@ OF_SERVICE = {
     "gateway_service": (
         "CORS_ORIGINS", "FARE_CURRENCY", "FARE_PER_MINUTE", "FARE_UNLOCK", "GBFS_CONFIG", "JWT_AUDIENCE", "JWT_ISSUER",
         "JWT_JWKS", "MAX_WORKERS", "PUBLIC_BIKES", "PUBLIC_URL", "RATE_LIMIT", "RATE_LIMIT_STORAGE", "RPC_TIMEOUT",
-        "TRUSTED_PROXIES",
+        "STREAM_READERS", "TRUSTED_PROXIES",
     ),
 }  # fmt: skip
 # Of every process.

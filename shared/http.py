@@ -27,6 +27,7 @@ from shared.http_input import read_body
 from shared.http_policy import REALM
 from shared.http_route import Response, Route
 from shared.http_server import HttpServer
+from shared.http_stream import StreamAnswer
 from shared.jwt import Identity, InvalidToken
 from shared.log import set_call_chain
 from shared.problems import DEFAULT_DETAIL, Problem
@@ -90,6 +91,8 @@ class HttpEntrypoint(HttpRequestHandler):
         """The response to a request that was routed here; raises what `shared.problems` has a status for."""
         call = self._accept(exchange, path_values)
         result = self._run(call)
+        if isinstance(result, StreamAnswer):
+            return result.response(exchange.request_id, exchange.identity)
         return self._response(result if isinstance(result, Answer) else Answer(result))
 
     def _accept(self, exchange: Exchange, path_values: dict[str, str]) -> Call:

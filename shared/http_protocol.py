@@ -4,6 +4,7 @@ It replaces the standard library's, which lets through what proxies read differe
 colon, `Content-Length: +5`, two lengths), and eventlet's, which answers such requests with bare text.
 """
 
+import os
 import re
 from http.client import responses
 from typing import Any
@@ -13,6 +14,7 @@ from eventlet.wsgi import STATE_CLOSE, STATE_REQUEST, HttpProtocol
 
 from shared.http_connections import Connection
 from shared.http_input import StrictInput
+from shared.listening import plain_socket
 from shared.problems import Problem
 
 MAX_LINE = 8192
@@ -62,7 +64,7 @@ class StrictProtocol(HttpProtocol):
     environ: dict[str, Any]
     request_version = "HTTP/1.1"
     command = path = requestline = ""
-    may_have_unread_input = False
+    may_have_unread_input = is_handed_over = False
 
     def handle_one_request(self) -> None:
         # Nothing of a request has come yet: the connection is idle, and may be closed at any time.
@@ -92,7 +94,7 @@ class StrictProtocol(HttpProtocol):
             self.handle_one_response()
         finally:
             self.conn_state.end_answer()
-        if self.close_connection and not self.environ["eventlet.input"].is_consumed:
+        if self.close_connection and not self.is_handed_over and not self.environ["eventlet.input"].is_consumed:
             self.may_have_unread_input = True
 
     def _await_first_byte(self) -> bool:
@@ -182,7 +184,24 @@ class StrictProtocol(HttpProtocol):
         finally:
             self.conn_state.end_answer()
 
+    def hand_over(self, head: bytes) -> Any:
+        """Send an answer's head, and return a plain socket of the connection, which lives on without this server."""
+        sock = plain_socket(fileno=os.dup(self.connection.fileno()))
+        try:
+            self.wfile.write(head)
+            self.wfile.flush()
+        except BaseException:
+            sock.close()
+            raise
+        self.is_handed_over = self.close_connection = True
+        return sock
+
     def finish(self) -> None:
+        if self.is_handed_over:
+            # Closing is of this descriptor; a shutdown would be of the connection.
+            self.wfile.close()
+            self.rfile.close()
+            return
         if self.may_have_unread_input:
             self._linger()
         super().finish()

@@ -8,6 +8,7 @@ import errno
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -65,6 +66,7 @@ class HttpServer(WebServer):
         super().__init__()
         self._connections = Connections()
         self._drained: Event | None = None
+        self._on_drain: list[Callable[[], None]] = []
         self.policy = HttpPolicy()
 
     @property
@@ -74,6 +76,10 @@ class HttpServer(WebServer):
     @property
     def is_draining(self) -> bool:
         return self._drained is not None
+
+    def when_draining(self, action: Callable[[], None]) -> None:
+        """Call `action` when the drain begins."""
+        self._on_drain.append(action)
 
     def setup(self) -> None:
         self.policy = self.container.config.get("HTTP_POLICY") or self.policy
@@ -148,6 +154,8 @@ class HttpServer(WebServer):
             self._gt.kill()
         if self._sock is not None:
             self._sock.close()
+        for action in self._on_drain:
+            action()
         with eventlet.Timeout(DRAIN_S, False):
             while self._connections:
                 self._connections.close_idle(FRESH_S)

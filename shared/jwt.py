@@ -3,6 +3,7 @@
 A verifier takes one family of algorithms only, so that a public key is never tried as a shared secret (RFC 8725).
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,10 +33,11 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a verified token speaks for; a vehicle's `sub` is its bike's id."""
+    """Who a verified token speaks for, until `expires` (Unix time); a vehicle's `sub` is its bike's id."""
 
     sub: str
     role: str
+    expires: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ def identity_of(claims: dict[str, Any]) -> Identity:
         bike_id = canonical_uuid(sub)
         if bike_id is None:
             raise InvalidToken("The claim sub of a vehicle is not its bike's UUID.")
-        return Identity(bike_id, role)
-    return Identity(sub, role)
+        return Identity(bike_id, role, expires)
+    return Identity(sub, role, expires)
 
 
 def check_secret(secret: str) -> None:

@@ -92,7 +92,7 @@ class Listener(SharedExtension):
                     link = ListenerLink(self.container.config["AMQP_URI"], self.container.service_name, self._hear)
                 self.is_connected, self.heard_at, backoff = True, time.monotonic(), 0.1
                 log.info("listening to events and positions")
-                self._tell_gap("connected")
+                self._tell_gap(metrics.CONNECTED_ANEW)
                 self._listen(link)
             except Exception as error:  # also what an odd frame provokes: without this loop nothing is heard
                 log.warning("lost the broker", extra={"reason": repr(error), "retry_in_s": backoff})
@@ -120,7 +120,7 @@ class Listener(SharedExtension):
                 link.send_heartbeat()
             if link.has_lost and now >= self._told_at + GAP_PAUSE_S:
                 link.forget_loss()
-                self._tell_gap("overflow")
+                self._tell_gap(metrics.OVERFLOW)
 
     def _hear(self, exchange: str, routing_key: str, body: bytes, timestamp: int | None) -> None:
         if exchange == EXCHANGE.name:
@@ -136,9 +136,9 @@ class Listener(SharedExtension):
             for each in self._subscribers:
                 _call(each.on_event, event["type"], event)
 
-    def _tell_gap(self, reason: str) -> None:
+    def _tell_gap(self, counted: Any) -> None:
         self._told_at = time.monotonic()
-        metrics.GAPS.labels(reason).inc()
+        counted.inc()
         for each in self._subscribers:
             _call(each.on_gap)
 

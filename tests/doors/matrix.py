@@ -24,7 +24,7 @@ class Rule:
     """Statuses by caller. In each cell a trip is `rider`'s and active, the bike in the path is free and is `vehicle`.
 
     A good token gets `allowed` where the role may, 403 where it may not, or what `instead` says; none gets 401.
-    `public`: nobody needs a token.
+    `public`: nobody needs a token. `endless`: what is allowed is answered by a stream, of which only the head comes.
     """
 
     roles: tuple[str, ...] = ()
@@ -33,6 +33,7 @@ class Rule:
     body: Json | None = None
     public: bool = False
     judges_tokens: bool = True
+    endless: bool = False
 
     def expected(self, caller: str) -> int:
         if caller in BAD_TOKENS and self.judges_tokens:
@@ -84,5 +85,6 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/trips/{trip_id}"): Rule((*RIDER, *OPERATOR), instead=OWN_TRIP),
     ("POST", "/v1/trips/{trip_id}/end"): Rule((*RIDER, *OPERATOR), instead=OWN_TRIP),
     ("POST", "/v1/trips/{trip_id}/cancel"): Rule(OPERATOR),
+    ("GET", "/v1/stream"): Rule(OPERATOR, endless=True),
     ("GET", "/v1/trips/{trip_id}/route"): Rule((*RIDER, *OPERATOR), instead=OWN_TRIP),
 }

@@ -15,7 +15,7 @@ from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
 from gateway_service.service import GatewayService
 from shared.http import HttpEntrypoint
 from tests.doors.conftest import AUDIENCE, ISSUER, KeyedGateway
-from tests.doors.matrix import BAD_TOKENS, CALLERS, RULES
+from tests.doors.matrix import BAD_TOKENS, CALLERS, RULES, Rule
 from tests.e2e.client import Api, Client, Json, Stack, forge, ok, problem, unknown_id
 from tests.waiting import eventually
 
@@ -42,8 +42,12 @@ class Scene:
     base_url: str
     ids: dict[str, str]
 
-    def call(self, method: str, path: str, body: Any, caller: str) -> requests.Response:
-        return Client(self.base_url, self.token(caller)).request(method, self.filled(path), json=self.made(body))
+    def call(self, method: str, path: str, rule: Rule, caller: str) -> requests.Response:
+        client = Client(self.base_url, self.token(caller))
+        with client.request(method, self.filled(path), json=self.made(rule.body), stream=rule.endless) as response:
+            if response.status_code >= 400:
+                assert response.content, "read before it is closed"
+            return response
 
     def state(self, operator: Client) -> list[Json]:
         """The bike and the trip, as they are now."""
@@ -149,8 +153,9 @@ def test_the_matrix(scene_of: Callable[[str], Scene], operator: Client, method: 
 
 def cell(scene: Scene, method: str, path: str, caller: str) -> requests.Response:
     rule = RULES[method, path]
-    response = scene.call(method, path, rule.body, caller)
-    assert response.status_code == rule.expected(caller), f"{caller}: {response.status_code} {response.text}"
+    response = scene.call(method, path, rule, caller)
+    told = response.text if response.status_code >= 400 else ""
+    assert response.status_code == rule.expected(caller), f"{caller}: {response.status_code} {told}"
     return response
 
 

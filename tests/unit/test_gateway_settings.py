@@ -21,6 +21,7 @@ def test_a_secret_is_all_that_is_needed():
     assert read.policy.rate_limit is None
     assert read.policy.cors.headers_for("https://app.example") == {}
     assert read.rpc_timeout == 5
+    assert read.stream_readers == 1000
 
 
 def test_everything_can_be_set():
@@ -35,6 +36,7 @@ def test_everything_can_be_set():
         PUBLIC_BIKES="false",
         PUBLIC_URL="https://bikes.example:8443/api/",
         FARE_UNLOCK="2.00",
+        STREAM_READERS="50",
     )
     assert read.address == "0.0.0.0:9000"
     assert read.policy.verifier is not None
@@ -47,6 +49,7 @@ def test_everything_can_be_set():
     assert read.policy.is_closed
     assert read.public_url == "https://bikes.example:8443/api"
     assert str(read.fares.unlock) == "2.00"
+    assert read.stream_readers == 50
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,8 @@ def test_everything_can_be_set():
         ("CORS_ORIGINS", "https://app.example/path"),
         ("RATE_LIMIT", "many"),
         ("TRUSTED_PROXIES", "10.0.0.0/99"),
+        ("STREAM_READERS", "0"),
+        ("STREAM_READERS", "many"),
         ("RPC_TIMEOUT", "soon"),
         ("RPC_TIMEOUT", "0"),
         ("RPC_TIMEOUT", "1000"),
