@@ -116,7 +116,7 @@ class FeedSchema(StrictSchema):
     """Arguments of `feed`."""
 
     after = UUIDText()
-    limit = fields.Integer(strict=True, load_default=MAX_ROWS, validate=validate.Range(1, MAX_ROWS))
+    rows = fields.Integer(strict=True, load_default=MAX_ROWS, validate=validate.Range(1, MAX_ROWS))
 
 
 class FeedOfSchema(StrictSchema):

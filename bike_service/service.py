@@ -121,16 +121,16 @@ class BikeService:
             return operations.near_many(session, loaded)
 
     @rpc
-    def feed(self, after: Any = None, limit: Any = None) -> Json:
+    def feed(self, after: Any = None, rows: Any = None) -> Json:
         """The bikes of the GBFS feed by id, after the id `after`: `{"items": [row, ...], "next": id | None}`.
 
         A row is `[id, revision, status, vehicle_id, vehicle_type_id, longitude, latitude, located_at, battery_percent,
         battery_at]`, times in seconds since 1970, each null where it is unknown.
         `vehicle_id` is the public id, which is told nowhere else.
         """
-        loaded = load_arguments(schemas.FeedSchema(), after=after, limit=limit)
+        loaded = load_arguments(schemas.FeedSchema(), after=after, rows=rows)
         with self.db.get_session() as session:
-            return operations.feed(session, loaded.get("after"), loaded["limit"])
+            return operations.feed(session, loaded.get("after"), loaded["rows"])
 
     @rpc
     def feed_of(self, bike_ids: Any) -> Json:

@@ -112,10 +112,10 @@ class Fleet(RpcClient):
     def _load(self) -> None:
         """Fetch all bikes. What changes meanwhile is heard, and fetched afterwards."""
         began, gaps = time.monotonic(), self._gaps
-        page = self._ask("feed", limit=PAGE)
+        page = self._ask("feed", rows=PAGE)
         found = self.view.merge(page["items"])
         while page["next"] is not None:
-            page = self._ask("feed", after=page["next"], limit=PAGE)
+            page = self._ask("feed", after=page["next"], rows=PAGE)
             found |= self.view.merge(page["items"])
         self.view.keep_only(found)
         if began > self._aged_at + RELOAD_S:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import INCLUDE, Schema, fields
 
 from shared.fields import Number, UTCDateTime
 from shared.vehicle_types import VehicleTypeId
@@ -12,14 +12,21 @@ def many(schema: type[Schema]) -> fields.List:
     return fields.List(fields.Nested(schema), required=True)
 
 
-class TranslatedSchema(Schema):
+class PartSchema(Schema):
+    """Whatever more the specification has may stand in it."""
+
+    class Meta:
+        unknown = INCLUDE
+
+
+class TranslatedSchema(PartSchema):
     """A text in one language."""
 
     text = fields.String(required=True)
     language = fields.String(required=True)
 
 
-class GbfsDocumentSchema(Schema):
+class GbfsDocumentSchema(PartSchema):
     """What every feed has."""
 
     last_updated = UTCDateTime(required=True)
@@ -27,21 +34,21 @@ class GbfsDocumentSchema(Schema):
     version = fields.String(required=True)
 
 
-class VersionSchema(Schema):
+class VersionSchema(PartSchema):
     """A version of the feeds."""
 
     version = fields.String(required=True)
     url = fields.Url(required=True)
 
 
-class DatasetSchema(Schema):
+class DatasetSchema(PartSchema):
     """A system's feeds."""
 
     system_id = fields.String(required=True)
     versions = many(VersionSchema)
 
 
-class DatasetsSchema(Schema):
+class DatasetsSchema(PartSchema):
     """All systems."""
 
     datasets = many(DatasetSchema)
@@ -53,14 +60,14 @@ class ManifestSchema(GbfsDocumentSchema):
     data = fields.Nested(DatasetsSchema, required=True)
 
 
-class FeedLinkSchema(Schema):
+class FeedLinkSchema(PartSchema):
     """Where a feed is."""
 
     name = fields.String(required=True)
     url = fields.Url(required=True)
 
 
-class FeedLinksSchema(Schema):
+class FeedLinksSchema(PartSchema):
     """All feeds."""
 
     feeds = many(FeedLinkSchema)
@@ -72,7 +79,7 @@ class DiscoverySchema(GbfsDocumentSchema):
     data = fields.Nested(FeedLinksSchema, required=True)
 
 
-class VersionListSchema(Schema):
+class VersionListSchema(PartSchema):
     """All versions."""
 
     versions = many(VersionSchema)
@@ -84,7 +91,7 @@ class VersionsSchema(GbfsDocumentSchema):
     data = fields.Nested(VersionListSchema, required=True)
 
 
-class SystemSchema(Schema):
+class SystemSchema(PartSchema):
     """The system."""
 
     system_id = fields.String(required=True)
@@ -101,7 +108,7 @@ class SystemInformationSchema(GbfsDocumentSchema):
     data = fields.Nested(SystemSchema, required=True)
 
 
-class VehicleTypeSchema(Schema):
+class VehicleTypeSchema(PartSchema):
     """A kind of bike."""
 
     vehicle_type_id = VehicleTypeId(required=True)
@@ -110,7 +117,7 @@ class VehicleTypeSchema(Schema):
     max_range_meters = Number(minimum=0)
 
 
-class VehicleTypeListSchema(Schema):
+class VehicleTypeListSchema(PartSchema):
     """All kinds."""
 
     vehicle_types = many(VehicleTypeSchema)
@@ -122,7 +129,7 @@ class VehicleTypesSchema(GbfsDocumentSchema):
     data = fields.Nested(VehicleTypeListSchema, required=True)
 
 
-class PricingPlanSchema(Schema):
+class PricingPlanSchema(PartSchema):
     """What a trip costs."""
 
     plan_id = fields.String(required=True)
@@ -133,7 +140,7 @@ class PricingPlanSchema(Schema):
     description = many(TranslatedSchema)
 
 
-class PricingPlanListSchema(Schema):
+class PricingPlanListSchema(PartSchema):
     """All plans."""
 
     plans = many(PricingPlanSchema)
@@ -145,7 +152,7 @@ class PricingPlansSchema(GbfsDocumentSchema):
     data = fields.Nested(PricingPlanListSchema, required=True)
 
 
-class AlertSchema(Schema):
+class AlertSchema(PartSchema):
     """An alert."""
 
     alert_id = fields.String(required=True)
@@ -153,7 +160,7 @@ class AlertSchema(Schema):
     summary = many(TranslatedSchema)
 
 
-class AlertListSchema(Schema):
+class AlertListSchema(PartSchema):
     """All alerts."""
 
     alerts = many(AlertSchema)
@@ -165,7 +172,7 @@ class AlertsSchema(GbfsDocumentSchema):
     data = fields.Nested(AlertListSchema, required=True)
 
 
-class VehicleSchema(Schema):
+class VehicleSchema(PartSchema):
     """A bike that can be seen; its id is another after each trip."""
 
     vehicle_id = fields.UUID(required=True)
@@ -181,7 +188,7 @@ class VehicleSchema(Schema):
     rental_uris: Any = fields.Dict(keys=fields.String(), values=fields.String())
 
 
-class VehiclesSchema(Schema):
+class VehiclesSchema(PartSchema):
     """All bikes that can be seen."""
 
     vehicles = many(VehicleSchema)

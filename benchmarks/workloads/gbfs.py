@@ -57,10 +57,10 @@ def _feed(stack: Stack, bikes: int) -> bytes:
     until = time.monotonic() + LOAD_LIMIT_S
     with loopback.session() as session:
         while True:
-            packed = session.get(stack.url + PATH, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=20)
-            raw: bytes = packed.raw.read(decode_content=False)
             plain = session.get(stack.url + PATH, headers={"Accept-Encoding": "identity"}, timeout=20)
             if plain.status_code == requests.codes.ok and plain.text.count('"vehicle_id"') == bikes:
+                packed = session.get(stack.url + PATH, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=20)
+                raw: bytes = packed.raw.read(decode_content=False)
                 return raw
             if time.monotonic() > until:
                 raise BenchmarkError(f"the feed has not all of {bikes:,} bikes: {plain.status_code}")

@@ -87,10 +87,14 @@ OTHER_KINDS: dict[str, list[Any]] = {
     "started_after": ["yesterday", "2026-01-01", 5, "9999-99-99T00:00:00Z"],
     "started_before": ["2026-01-01T00:00:00"],
     "older_than_s": [-1, "5"],
+    "after": ["no uuid", 7],
+    "rows": [-1, 0, 20_001, "5", 1.5],
+    "bike_ids": ["no list", [], ["no uuid"], [7], [new_id()] * 20_001],
     "calls": ["no list", [None], [{}, 1], [{}] * 1001],
 }
 VALID: dict[str, Any] = {
     "bike_id": new_id(),
+    "bike_ids": [new_id()],
     "trip_id": new_id(),
     "rider_id": "ann",
     "bike": {},

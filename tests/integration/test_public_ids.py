@@ -141,7 +141,7 @@ def test_the_feed_has_every_bike_that_is_not_in_use_or_retired_once(bikes: Any) 
     found: list[str] = []
     after = None
     while True:
-        page = bikes.feed(after=after, limit=2)
+        page = bikes.feed(after=after, rows=2)
         found += [row[0] for row in page["items"]]
         after = page["next"]
         if after is None:
@@ -152,7 +152,7 @@ def test_the_feed_has_every_bike_that_is_not_in_use_or_retired_once(bikes: Any) 
     assert bikes.feed_of(added[:2])["items"] == []
 
 
-@pytest.mark.parametrize("arguments", [{"limit": 0}, {"limit": 20_001}, {"after": "x"}])
+@pytest.mark.parametrize("arguments", [{"rows": 0}, {"rows": 20_001}, {"after": "x"}])
 def test_a_wrong_page_is_refused(bikes: Any, arguments: Json) -> None:
     with pytest.raises(Invalid):
         bikes.feed(**arguments)

@@ -7,6 +7,8 @@ from typing import Any
 
 from werkzeug.test import Client
 
+from gateway_service.feeds import Publisher
+from gateway_service.fleet_view import FleetView
 from gateway_service.reports import Reports
 from gateway_service.service import GatewayService
 from gateway_service.settings import Settings
@@ -73,6 +75,15 @@ class FakePublisher:
         self.published.append((exchange, routing_key, body, options))
 
 
+class UnknownFleet:
+    """A fleet that was never loaded."""
+
+    view, age_s = FleetView(), 0.0
+
+    def wait_loaded(self, seconds: float) -> bool:
+        return False
+
+
 class InlineContainer:
     """As much of a nameko container as an HTTP entrypoint needs; one for all tests, as binding takes its time."""
 
@@ -126,6 +137,7 @@ def gateway(
     service.publisher = publisher or FakePublisher()
     service.reports = Reports()
     service.reports.publisher = service.publisher
+    service.feeds = Publisher(SETTINGS, UnknownFleet())
     service.config = {"SETTINGS": SETTINGS}
     CONTAINER.service, CONTAINER.contexts = service, []
     CONTAINER.server.policy = policy or HttpPolicy(verifier=Verifier.with_secret(SECRET))

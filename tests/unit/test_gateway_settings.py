@@ -33,6 +33,9 @@ def test_everything_can_be_set():
         RATE_LIMIT="100/minute",
         TRUSTED_PROXIES="10.0.0.0/8, ::1",
         RPC_TIMEOUT="2.5",
+        PUBLIC_BIKES="false",
+        PUBLIC_URL="https://bikes.example:8443/api/",
+        FARE_UNLOCK="2.00",
         STREAM_READERS="50",
     )
     assert read.address == "0.0.0.0:9000"
@@ -43,6 +46,9 @@ def test_everything_can_be_set():
     assert read.policy.rate_limit.item.amount == 100
     assert read.policy.proxies.client_address("::1", "198.51.100.1") == "198.51.100.1"
     assert read.rpc_timeout == 2.5
+    assert read.policy.is_closed
+    assert read.public_url == "https://bikes.example:8443/api"
+    assert str(read.fares.unlock) == "2.00"
     assert read.stream_readers == 50
 
 
@@ -68,6 +74,12 @@ def test_everything_can_be_set():
         ("RPC_TIMEOUT", "soon"),
         ("RPC_TIMEOUT", "0"),
         ("RPC_TIMEOUT", "1000"),
+        ("PUBLIC_BIKES", "perhaps"),
+        ("PUBLIC_URL", "bikes.example"),
+        ("PUBLIC_URL", "https://user@bikes.example"),
+        ("PUBLIC_URL", "https://bikes.example/?a=b"),
+        ("GBFS_CONFIG", "/there/is/no/such/file"),
+        ("FARE_CURRENCY", "euro"),
     ],
 )
 def test_what_is_wrong_is_named(name, value):
