@@ -164,6 +164,8 @@ class OutboxRelay(DependencyProvider):
     def _run(self) -> None:
         backoff, newest_first = 0.2, False
         while True:
+            # What was committed before the stop may have been too late for a batch that began before it.
+            is_last = self._stopping
             try:
                 taken = self.publish_batch(newest_first)
             except Exception as error:  # an outage has many classes, is_outage knows them
@@ -180,7 +182,7 @@ class OutboxRelay(DependencyProvider):
                 # After an outage the old and the new take turns, so that nothing new waits for the backlog's end.
                 newest_first = not newest_first
                 continue
-            if self._stopping:
+            if is_last:
                 return
             newest_first = False
             try:
