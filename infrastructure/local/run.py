@@ -19,12 +19,12 @@ from infrastructure.local.stack import Stack
 Handler = Callable[[int, object], object] | signal.Handlers
 READY = """
 Bike Company is up.
-  URL       {url}    (its API: {url}/docs)
+  URL       {url}    (its API: {url}/docs, the map: {url}/map)
 {mqtt}  Logs      {logs}
   Token     make token ROLE=operator      (rider, operator or vehicle)
   Next      curl {url}/health
 {next}{end}"""
-REPLAY = "            make replay        rides 215 real trips through it\n"
+REPLAY = "            make replay, make demo   215 real rides through it, once or as a living fleet\n"
 MQTT = "  MQTT      {address}    (for bikes: docs/mqtt.md)\n"
 PART = "            make up SERVICES=...   adds to {services}\n"
 READY_WITHOUT_GATEWAY = """
