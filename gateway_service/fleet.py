@@ -13,6 +13,7 @@ from eventlet.event import Event
 
 from gateway_service.fleet_view import FleetView
 from gateway_service.metrics import FLEET_AGE, FLEET_BIKES
+from shared import tracing
 from shared.listener import Listener
 from shared.rpc_proxy import RpcClient
 
@@ -142,4 +143,5 @@ class Fleet(RpcClient):
 
     def _ask(self, method: str, **arguments: Any) -> Any:
         context: dict[str, Any] = {}
-        return self.call(SimpleNamespace(data=context, context_data=context), CALL_LIMIT_S, method, **arguments)
+        with tracing.spans().untraced():
+            return self.call(SimpleNamespace(data=context, context_data=context), CALL_LIMIT_S, method, **arguments)

@@ -9,6 +9,7 @@ from typing import Any
 import eventlet
 from nameko.exceptions import RemoteError
 
+from shared import tracing
 from shared.errors import DomainError
 from shared.paging import MAX_LIMIT
 from shared.rpc_proxy import RpcClient, ServiceProxy
@@ -89,7 +90,8 @@ def pages_in(container: Any) -> ListPage:
     proxy = ServiceProxy(client, SimpleNamespace(data=context, context_data=context), CALL_TIMEOUT_S)
 
     def list_page(cursor: str | None) -> Json:
-        page: Json = proxy.list(status=ACTIVE, limit=MAX_LIMIT, cursor=cursor)
+        with tracing.spans().untraced():
+            page: Json = proxy.list(status=ACTIVE, limit=MAX_LIMIT, cursor=cursor)
         return page
 
     return list_page
