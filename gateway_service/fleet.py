@@ -14,6 +14,7 @@ from eventlet.event import Event
 from gateway_service.fleet_view import FleetView
 from gateway_service.metrics import FLEET_AGE, FLEET_BIKES
 from shared import tracing
+from shared.errors import Invalid
 from shared.listener import Listener
 from shared.rpc_proxy import RpcClient
 
@@ -89,7 +90,8 @@ class Fleet(RpcClient):
             self._changed.setdefault(data["id"], time.monotonic())
 
     def _on_positions(self, positions: list[dict[str, Any]]) -> None:
-        self.view.hear_positions(positions)
+        # In a gap a check-out may have been missed, and nobody may watch a ride under its bike's old id.
+        self.view.hear_positions(positions, moves=self._mended == self._gaps)
 
     def _on_gap(self) -> None:
         self._gaps += 1
@@ -135,6 +137,10 @@ class Fleet(RpcClient):
         asked = {bike_id: self._changed.pop(bike_id) for bike_id in ids}
         try:
             rows = self._ask("feed_of", bike_ids=ids)["items"]
+        except Invalid:
+            # Asking for the same again would fail again.
+            self._gaps += 1
+            raise
         except BaseException:
             # What has changed once more meanwhile has done so since the first time.
             self._changed |= asked

@@ -14,6 +14,8 @@ Encode = Callable[["Bike"], bytes]
 
 
 NEVER = float("-inf")
+# Anybody may report bikes that nobody has.
+MAX_HEARD = 500_000
 
 
 class Spot(NamedTuple):
@@ -99,6 +101,9 @@ class FleetView:
     def keep_only(self, ids: set[str]) -> None:
         """No others are in the feed."""
         self.forget(self._bikes.keys() - ids)
+        # Whoever is heard of late is fetched again, which is the truth all the same.
+        for bike_id in self._revisions.keys() - ids:
+            del self._revisions[bike_id]
 
     def hear_of_change(self, bike_id: str, revision: int, status: str) -> bool:
         """A bike has changed; returns whether it has to be fetched. One that nobody may see any more goes at once."""
@@ -110,16 +115,17 @@ class FleetView:
         self.forget([bike_id])
         return False
 
-    def hear_positions(self, positions: Iterable[dict[str, Any]]) -> None:
-        """Good positions, as `shared.listener` has them."""
+    def hear_positions(self, positions: Iterable[dict[str, Any]], moves: bool = True) -> None:
+        """Good positions, as `shared.listener` has them; without `moves` they show when the bike is fetched again."""
         for position in positions:
             bike_id = position["bike_id"]
             longitude, latitude = position["location"]["coordinates"]
             at, charge = datetime.fromisoformat(position["recorded_at"]).timestamp(), position.get("battery_percent")
             spot = Spot(at, longitude, latitude, charge, NEVER if charge is None else at)
             known = self._heard.get(bike_id)
-            self._heard[bike_id] = spot if known is None else newer(known, spot)
-            bike = self._bikes.get(bike_id)
+            if known is not None or len(self._heard) < MAX_HEARD:
+                self._heard[bike_id] = spot if known is None else newer(known, spot)
+            bike = self._bikes.get(bike_id) if moves else None
             if bike is not None:
                 moved = newer(bike.spot, spot)
                 if moved is not bike.spot:

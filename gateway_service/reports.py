@@ -26,6 +26,8 @@ from shared.publisher import SharedPublisher
 IN_FLIGHT = 2
 # Positions in a joined message; a report of more goes alone.
 MAX_JOINED = 500
+# Characters of the requests' ids, which travel in a header: the broker takes 64 KiB of them.
+MAX_IDS = 32_000
 CONFIRM_LIMIT_S = 3.0
 
 
@@ -102,12 +104,13 @@ class Reports(DependencyProvider):
 
     def _gather(self) -> list[Report]:
         batch: list[Report] = []
-        room = MAX_JOINED
+        room, header_room = MAX_JOINED, MAX_IDS
         while self._waiting:
             report = self._waiting[0]
             room -= len(report.positions)
+            header_room -= len(report.request_id or "")
             # Age is judged by the message's time, so those that were accepted at another go in another.
-            if batch and (room < 0 or report.timestamp != batch[0].timestamp):
+            if batch and (min(room, header_room) < 0 or report.timestamp != batch[0].timestamp):
                 break
             self._waiting.popleft()
             if not report.abandoned:

@@ -3,6 +3,9 @@
 import math
 from typing import Any
 
+# Longer ones are no ids, and would not fit the headers of what they are handed on with.
+MAX_TEXT = 512
+
 
 def usable(context: dict[str, Any]) -> dict[str, Any]:
     """`context` (Nameko's headers of a message) without entries of a wrong type, which would end the container."""
@@ -22,7 +25,7 @@ def _is_times(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    return isinstance(value, str) and len(value) <= MAX_TEXT
 
 
 CHECKS = {

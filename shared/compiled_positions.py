@@ -129,6 +129,8 @@ def read(body: bytes, maximum: int, bike_id: str | None = None) -> list[Position
         longitude, latitude = each.location.coordinates
         if 0 < abs(longitude) < NEGLIGIBLE or 0 < abs(latitude) < NEGLIGIBLE:
             return None
+        # No zero is negative, as the schema has it.
+        longitude, latitude = longitude + 0.0, latitude + 0.0
         battery, speed, accuracy = each.battery_percent, each.speed_mps, each.accuracy_m
         positions.append(
             Position(
@@ -168,6 +170,8 @@ def _published(position: Position) -> _Published:
     if isinstance(source, _OfKnownBike):
         # As it was read it is what it would be written as: in UTC, and a point of two numbers.
         recorded_at, location = source.recorded_at, source.location
+        if not (position.longitude and position.latitude):
+            location = _Point("Point", (position.longitude, position.latitude))
     else:
         recorded_at = position.recorded_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
         location = _Point("Point", (position.longitude, position.latitude))

@@ -95,6 +95,7 @@ class EventHandlerMany(EventHandler, Gathering):
 
     def receive(self, message: Message) -> None:
         self._waiting.append((message, time.monotonic()))
+        self._forget_settled()
         self._unsettled.append(message)
         if len(self._threads) < IN_FLIGHT and not self._stopping:
             thread = self.container.spawn_managed_thread(self._hand_over, identifier=f"{self.queue.name} batches")
@@ -185,10 +186,13 @@ class EventHandlerMany(EventHandler, Gathering):
         for each in batch:
             self._handle_alone(each)
 
-    def _acknowledge(self, messages: Sequence[Message]) -> None:
-        """By one acknowledgement, if none that came before the last of `messages` is not settled."""
+    def _forget_settled(self) -> None:
         while self._unsettled and self._unsettled[0].acknowledged:
             self._unsettled.popleft()
+
+    def _acknowledge(self, messages: Sequence[Message]) -> None:
+        """By one acknowledgement, if none that came before the last of `messages` is not settled."""
+        self._forget_settled()
         first = list(islice(self._unsettled, len(messages)))
         if len(first) == len(messages) and all(one is other for one, other in zip(first, messages, strict=True)):
             settle(partial(messages[-1].ack, multiple=True))

@@ -1,6 +1,7 @@
 """What a message that was heard says, in plain data; what is broken is ignored, for others put it aside."""
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ from shared import listener_metrics as metrics
 from shared import position_messages
 from shared.batch import Delivery
 from shared.compiled_positions import Position
-from shared.fields import format_time
+from shared.fields import canonical_uuid, format_time
+from shared.positions import MAX_AHEAD
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ def event_of(routing_key: str, body: bytes) -> Event | None:
     try:
         event = msgspec.json.decode(body)
         data = event["data"]
-        if isinstance(event["type"], str) and isinstance(data["id"], str) and isinstance(data["revision"], int):
+        if isinstance(event["type"], str) and canonical_uuid(data["id"]) and isinstance(data["revision"], int):
             return dict(event)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         pass
@@ -31,12 +33,14 @@ def event_of(routing_key: str, body: bytes) -> Event | None:
     return None
 
 
-def positions_of(routing_key: str, body: bytes, timestamp: int | None) -> list[Json]:
-    """The good positions in a message, in its order."""
-    good, bad = position_messages.read(Delivery(body, routing_key, timestamp))
-    if bad:
-        _ignore(routing_key)
-    return [_plain(each) for each in good]
+def positions_of(delivery: Delivery) -> list[Json]:
+    """The good positions in a message, in its order; one from the future would hide all that come after it."""
+    good, bad = position_messages.read(delivery)
+    latest = datetime.now(UTC) + MAX_AHEAD
+    shown = [_plain(each) for each in good if each.recorded_at <= latest]
+    if bad or len(shown) < len(good):
+        _ignore(delivery.routing_key)
+    return shown
 
 
 def _plain(position: Position) -> Json:

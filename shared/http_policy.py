@@ -11,7 +11,7 @@ from shared.problems import Problem
 from shared.rate_limit import RateLimit, TrustedProxies, address_key
 
 REALM = 'Bearer realm="bike-company"'
-REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-ID"
+REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-ID"
 RESPONSE_HEADERS = "ETag, Idempotency-Replayed, Location, Retry-After, X-Request-ID"
 PREFLIGHT_MAX_AGE_S = 600
 

@@ -17,9 +17,10 @@ from nameko.extensions import SharedExtension
 
 from shared import listener_metrics as metrics
 from shared.amqp import HEARTBEAT
+from shared.batch import Delivery
 from shared.heard import Event, Json, event_of, positions_of
 from shared.listener_link import ListenerLink
-from shared.positions import EXCHANGE
+from shared.positions import EXCHANGE, MQTT_EXCHANGE
 
 log = logging.getLogger(__name__)
 
@@ -122,15 +123,16 @@ class Listener(SharedExtension):
                 link.forget_loss()
                 self._tell_gap(metrics.OVERFLOW)
 
-    def _hear(self, exchange: str, routing_key: str, body: bytes, timestamp: int | None) -> None:
-        if exchange == EXCHANGE.name:
-            positions = positions_of(routing_key, body, timestamp)
+    def _hear(self, exchange: str, delivery: Delivery) -> None:
+        # A message has the exchange that it was first published to.
+        if exchange in (EXCHANGE.name, MQTT_EXCHANGE.name):
+            positions = positions_of(delivery)
             metrics.POSITIONS.inc(len(positions))
             if positions:
                 for each in self._subscribers:
                     _call(each.on_positions, positions)
             return
-        event = event_of(routing_key, body)
+        event = event_of(delivery.routing_key, delivery.body)
         if event is not None:
             metrics.EVENTS.inc()
             for each in self._subscribers:

@@ -14,7 +14,7 @@ from kombu import Exchange, Queue, binding
 from nameko.events import get_event_exchange
 
 from shared.amqp import connection, read_ahead
-from shared.consumers import raw_body
+from shared.batch import Delivery
 from shared.positions import BIKE_KEYS, CONSUMERS, EXCHANGE, FLEET_KEY
 
 # Of a few kilobytes each at most times: some seconds of a large fleet.
@@ -22,11 +22,12 @@ MAX_MESSAGES = 20_000
 MAX_BYTES = 64 << 20
 PREFETCH = 500
 ACKED_AT_ONCE = 100
-# Messages after which others may run.
+# Messages, or bytes of them, after which others may run.
 READ_AT_ONCE = 20
+BYTES_AT_ONCE = 1 << 16
 
-Hear = Callable[[str, str, bytes, int | None], None]
-"""Takes exchange, routing key, body, and Unix time or None."""
+Hear = Callable[[str, Delivery], None]
+"""Takes the exchange that a message was published to, and the message."""
 
 
 def listener_queue(service: str) -> str:
@@ -58,7 +59,7 @@ class ListenerLink:
             self._channel.auto_decode = False
             # Of its own, since an acknowledgement of many is of all that its channel has delivered.
             self._losses = self._transport.channel()
-            self._unsettled = self._last_tag = self._read = 0
+            self._unsettled = self._last_tag = self._read = self._bytes_read = 0
             self._consume(listener_queue(service))
         except BaseException:
             self.close()
@@ -124,11 +125,14 @@ class ListenerLink:
 
     def _on_message(self, message: amqp.Message) -> None:
         info = message.delivery_info
-        self._hear(info["exchange"], info["routing_key"], raw_body(message), message.properties.get("timestamp"))
+        delivery = Delivery.of(message)
+        self._hear(info["exchange"], delivery)
         self._last_tag = info["delivery_tag"]
         self._unsettled += 1
         self._read += 1
+        self._bytes_read += len(delivery.body)
         if self._unsettled >= ACKED_AT_ONCE:
             self.settle()
-        if self._read % READ_AT_ONCE == 0:
+        if self._read >= READ_AT_ONCE or self._bytes_read >= BYTES_AT_ONCE:
+            self._read = self._bytes_read = 0
             eventlet.sleep(0)

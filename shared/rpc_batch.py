@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 MAX_CALLS = 100
 # Two: while one is worked on, the next is on its way.
 IN_FLIGHT = 2
+# A message whose time is up says why: the service is slow, or the broker away. Its calls wait for that.
+LAST_WORD_S = 0.05
 # Of a message that is worked on: the places of the calls that came too late.
 LATE = "late_calls"
 
@@ -97,7 +99,7 @@ class BatchProxy(RpcClient):
         if self._in_flight < IN_FLIGHT:
             self._in_flight += 1
             eventlet.spawn_n(self._send_all)
-        with eventlet.Timeout(deadline - now, False):
+        with eventlet.Timeout(deadline - now + LAST_WORD_S, False):
             return pending.outcome.wait()
         pending.abandoned = True
         raise DeadlineExceeded(f"{self.target_service} did not answer in time.")

@@ -18,6 +18,7 @@ from nameko.messaging import HeaderEncoder
 from nameko.rpc import get_rpc_exchange
 
 from shared import origins, rpc_json, tracing
+from shared.amqp import connection
 from shared.errors import DeadlineExceeded, Unavailable
 from shared.metrics import OK, outcome_of
 from shared.origins import Origin
@@ -111,6 +112,12 @@ class RpcClient(DependencyProvider, HeaderEncoder):
         seconds = time.monotonic() - began
         for each in outcomes:
             MADE.record(seconds, self.target_service, method, outcome_of(each if isinstance(each, Exception) else None))
+
+    def setup(self) -> None:
+        """Declare where calls go: publishing to an exchange that is not there would cost the connection."""
+        super().setup()
+        with connection(self.container.config["AMQP_URI"]) as conn, conn.channel() as channel:
+            get_rpc_exchange(self.container.config)(channel).declare()
 
     def _call(self, worker_ctx: Any, timeout: float, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         now = time.time()

@@ -23,7 +23,7 @@ COVERAGE = ROOT / ".parts-of-coverage"
 PYTEST = [sys.executable, "-m", "pytest", "--cov", "--cov-branch"]
 # Its driver does not run in a process whose sockets are patched, as tests/conftest.py has them.
 OWN_CONFTEST = {"browser": ["--confcutdir=tests/browser", "--suppress-nameko-eventlet-notification"]}
-AT_ONCE = 2
+AT_ONCE = 3
 # What an interrupted part may take to end what it has started.
 CLEANING_S = 60
 
@@ -134,12 +134,12 @@ def main(arguments: list[str]) -> int:
     shutil.rmtree(COVERAGE, ignore_errors=True)
     every = parts()
     present = [part for part in every if runnable(part)]
+    left_out = "" if len(present) == len(every) else f" Without the tests in a browser: {chromium.MISSING}."
     failed = run(present, AT_ONCE) + run([Part("faults", ["tests/faults"])], 1)
     coverage = [sys.executable, "-m", "coverage"]
     data = [str(file) for file in sorted(COVERAGE.glob("*/.coverage"))]
     subprocess.call([*coverage, "combine", "--quiet", *data], cwd=ROOT)
     subprocess.call([*coverage, "report"], cwd=ROOT)
-    left_out = "" if len(present) == len(every) else f" Without the tests in a browser: {chromium.MISSING}."
     print((f"\nFailed: {', '.join(failed)}." if failed else "\nAll parts passed.") + left_out)
     return 1 if failed else 0
 

@@ -34,7 +34,7 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 def names(operator: Client, family: str) -> list[str]:
     found = [bike["name"] for page in operator.pages("/v1/bikes", limit=500) for bike in page]
-    return [name for name in found if name.startswith(family)]
+    return [name for name in found if (name or "").startswith(family)]
 
 
 def active(operator: Client, riders: str) -> list[Any]:

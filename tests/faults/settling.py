@@ -48,7 +48,8 @@ def _queues(stack: Stack) -> list[str]:
     names = stack.servers.broker.queues(stack.vhost)
     with Connection(stack.amqp_uri) as connection:
         for name in names:
-            if name == LISTENER or ".reply-" in name or name.startswith("rpc"):
+            # What a gateway listens with is its connection's own.
+            if name == LISTENER or ".reply-" in name or name.startswith(("rpc", "listener-")):
                 continue
             with connection.channel() as channel:
                 count = channel.queue_declare(name, passive=True).message_count

@@ -100,15 +100,23 @@ def fleet(operator: Client, stack: RunningStack) -> dict[str, list[Json]]:
             {"vehicle_type_id": kind, "location": point(far_away()), "battery_percent": battery}
             for kind, battery in (("bike", None), ("ebike", 83.7), ("cargo", None), ("cargo", 100))
         ]
+        places = [bike.pop("location") if status == "stale" else None for bike in bikes]
         added[status] = ok(operator.post("/v1/bikes/batch", {"bikes": bikes}), 201)["items"]
+        for each, place in zip(added[status], places, strict=True):
+            each["location"] = each["location"] or place
     for each in added["reserved"]:
         # No route reserves a bike yet.
         query(database, "UPDATE bikes SET status = 'reserved' WHERE id = :id", id=each["id"])
     for each in added["stale"]:
+        # Its only place, for a gateway goes on with the newest that it has heard of.
+        place = "longitude = :longitude, latitude = :latitude, located_at = now() - interval '4 d'"
+        longitude, latitude = each["location"]["coordinates"]
         query(
             database,
-            "UPDATE bikes SET located_at = now() - interval '4 d' WHERE id = :id",
+            f"UPDATE bikes SET {place} WHERE id = :id",
             id=each["id"],
+            longitude=longitude,
+            latitude=latitude,
         )
     for each in added["reserved"] + added["stale"]:
         # An event, so that the gateways look again.

@@ -14,6 +14,7 @@ from infrastructure.broker_permissions import permissions
 from shared import listener_link
 from shared.listener import Listener
 from shared.positions import TOPOLOGY, bike_key
+from shared.positions_topology import bridge_mqtt
 from shared.topology import declare
 from tests.conftest import PrivateParts
 from tests.integration.broker import Broker
@@ -90,6 +91,17 @@ def test_every_process_hears_events_of_all_types_and_positions_under_both_keys(a
             assert heard.positions[0] == [alone]
             assert [len(message) for message in heard.positions] == [1, 2]
             assert heard.gaps == 1
+
+
+def test_positions_from_mqtt_are_heard_and_those_from_the_future_are_not(amqp_uri: str, broker: Broker) -> None:
+    bike_id = new_id()
+    with hearing(amqp_uri) as heard:
+        bridge_mqtt(broker.connection)
+        future, past = position(bike_id, ago(-3600)), position(bike_id, ago(2))
+        for each in (future, past):
+            broker.publish("amq.topic", bike_key(bike_id), {"positions": [each]})
+        eventually(lambda: bool(heard.positions))
+        assert heard.positions == [[past]]
 
 
 def test_what_is_broken_is_ignored_and_what_follows_is_heard(amqp_uri: str, broker: Broker) -> None:

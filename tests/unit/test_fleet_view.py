@@ -152,3 +152,13 @@ def test_the_order_in_which_places_are_told_does_not_matter(told: list[Spot], ch
     assert (
         end(told) == end(chance.sample(told, len(told))) == (max(s.at for s in told), max(s.charged_at for s in told))
     )
+
+
+def test_in_a_gap_nobody_sees_a_bike_move_until_it_is_fetched_again() -> None:
+    view = FleetView()
+    view.merge([row(at=100)])
+    version, place = view.version, view.in_order()[0].spot
+    view.hear_positions([position(at=200, lon=9.0)], moves=False)
+    assert (view.version, view.in_order()[0].spot) == (version, place)
+    view.merge([row(revision=2, at=100)])
+    assert view.in_order()[0].spot.longitude == 9.0

@@ -77,6 +77,8 @@ fleet.onChange((news) => {
 
 // A bike by its id; null: none.
 function choose(id) {
+  // Its marker may be there for a moment longer than the bike.
+  if (id !== null && !fleet.bikes.has(id)) return;
   chosen = id;
   path.forget();
   if (id === null) return;
