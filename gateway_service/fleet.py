@@ -141,7 +141,7 @@ class Fleet(RpcClient):
             # Asking for the same again would fail again.
             self._gaps += 1
             raise
-        except BaseException:
+        except BaseException:  # also when it is stopped; raised again
             # What has changed once more meanwhile has done so since the first time.
             self._changed |= asked
             raise

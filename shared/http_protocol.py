@@ -191,7 +191,7 @@ class StrictProtocol(HttpProtocol):
         try:
             self.wfile.write(head)
             self.wfile.flush()
-        except BaseException:
+        except BaseException:  # whatever it is, the descriptor would stay open; raised again
             sock.close()
             raise
         self.is_handed_over = self.close_connection = True

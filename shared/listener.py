@@ -150,6 +150,5 @@ def _call(callback: Callable[..., None] | None, *arguments: Any) -> None:
         return
     try:
         callback(*arguments)
-    except Exception:
-        # A defect of one subscriber is none of the others'.
+    except Exception:  # a defect of one subscriber is none of the others'
         log.exception("a subscriber failed")

@@ -61,7 +61,7 @@ class ListenerLink:
             self._losses = self._transport.channel()
             self._unsettled = self._last_tag = self._read = self._bytes_read = 0
             self._consume(listener_queue(service))
-        except BaseException:
+        except BaseException:  # half made, nobody else could close it; raised again
             self.close()
             raise
 
