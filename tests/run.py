@@ -24,6 +24,9 @@ PYTEST = [sys.executable, "-m", "pytest", "--cov", "--cov-branch"]
 # Its driver does not run in a process whose sockets are patched, as tests/conftest.py has them.
 OWN_CONFTEST = {"browser": ["--confcutdir=tests/browser", "--suppress-nameko-eventlet-notification"]}
 AT_ONCE = 3
+# Pytest's lines about what failed, and its own of what went wrong in it: they come once more, at the very end.
+TELLING = ("FAILED ", "ERROR ", "E   ")
+TOLD = 20
 # What an interrupted part may take to end what it has started.
 CLEANING_S = 60
 
@@ -65,6 +68,12 @@ class Part:
         sys.stdout.flush()
         return self.process.returncode == 0
 
+    def failures(self) -> list[str]:
+        """The last lines of its output that say what failed."""
+        self.output.seek(0)
+        lines = [line.decode(errors="replace").rstrip()[:300] for line in self.output]
+        return [line for line in lines if line.startswith(TELLING)][-TOLD:]
+
 
 def parts() -> list[Part]:
     """Those that take longest first. Every folder of tests is in one, whatever it is called."""
@@ -87,9 +96,9 @@ def runnable(part: Part) -> bool:
     return True
 
 
-def run(waiting: list[Part], at_once: int) -> list[str]:
-    """The names of the parts that failed."""
-    failed: list[str] = []
+def run(waiting: list[Part], at_once: int) -> list[Part]:
+    """The parts that failed."""
+    failed: list[Part] = []
     running: list[Part] = []
     try:
         while waiting or running:
@@ -99,7 +108,7 @@ def run(waiting: list[Part], at_once: int) -> list[str]:
             for part in [each for each in running if each.ended()]:
                 running.remove(part)
                 if not part.show():
-                    failed.append(part.name)
+                    failed.append(part)
             time.sleep(0.1)
     finally:
         interrupt(running)
@@ -140,7 +149,9 @@ def main(arguments: list[str]) -> int:
     data = [str(file) for file in sorted(COVERAGE.glob("*/.coverage"))]
     subprocess.call([*coverage, "combine", "--quiet", *data], cwd=ROOT)
     subprocess.call([*coverage, "report"], cwd=ROOT)
-    print((f"\nFailed: {', '.join(failed)}." if failed else "\nAll parts passed.") + left_out)
+    for part in failed:
+        print("\n".join([f"\n----- {part.name}", *part.failures()]))
+    print((f"\nFailed: {', '.join(part.name for part in failed)}." if failed else "\nAll parts passed.") + left_out)
     return 1 if failed else 0
 
 
