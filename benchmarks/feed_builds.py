@@ -31,7 +31,7 @@ def again_s(count: int, moved: int) -> float:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + number + 1))
         began = time.perf_counter()
         view.hear_positions(
-            {"bike_id": row[0], "recorded_at": at, "location": {"coordinates": [row[5], row[6]]}}
+            {"bike_id": row[0], "recorded_at": at, "location": {"type": "Point", "coordinates": [row[5], row[6]]}}
             for row in rows[:moved]
         )
         writer.build(view.in_order(), time.time())

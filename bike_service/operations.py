@@ -14,6 +14,7 @@ from bike_service.repositories import Bikes
 from bike_service.schemas import EndedTrip
 from shared import idempotency, inbox, position_messages
 from shared.batch import DeadLetter, Delivery
+from shared.compiled_positions import Position
 from shared.errors import Conflict, DomainError, NotFound
 from shared.fields import canonical_uuid
 from shared.paging import decode_cursor, encode_cursor, page
@@ -174,17 +175,17 @@ def free_after_trips(session: Session, ended: Sequence[EndedTrip]) -> None:
         Bikes(session).check_in(given_back)
 
 
-def take_positions(session: Session, deliveries: Sequence[Delivery]) -> list[DeadLetter]:
-    """Move the bikes of a batch of messages; what names no bike, or is bad, becomes dead letters."""
+def take_positions(session: Session, deliveries: Sequence[Delivery]) -> tuple[list[Position], list[DeadLetter]]:
+    """Move the bikes of a batch of messages, by the positions returned; what is bad or of no bike is a dead letter."""
     read = [(delivery, *position_messages.read(delivery)) for delivery in deliveries]
-    unknown = Bikes(session).move([position for _, good, _ in read for position in good])
+    moved, unknown = Bikes(session).move([position for _, good, _ in read for position in good])
     letters: list[DeadLetter] = []
     for delivery, good, bad in read:
         letters += bad
         strays = [(p.raw, f"No bike {p.bike_id}.") for p in good if p.bike_id in unknown]
         if strays:
             letters.append(position_messages.dead_letter(delivery, position_messages.UNKNOWN_BIKE, strays))
-    return letters
+    return moved, letters
 
 
 def forget_old(session: Session) -> None:

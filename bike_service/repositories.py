@@ -166,8 +166,8 @@ class Bikes:
             query = query.where(Bike.id > after)
         return [(bike, float(seconds)) for bike, seconds in self.session.execute(query.order_by(Bike.id).limit(limit))]
 
-    def move(self, positions: Sequence[Position]) -> set[str]:
-        """Let each bike stand at its newest position; returns the ids that no bike has.
+    def move(self, positions: Sequence[Position]) -> tuple[list[Position], set[str]]:
+        """Let each bike stand at its newest position; returns those that moved one, or its charge, and unknown ids.
 
         The newest `recorded_at` decides, of equal ones the first; a late one never moves a bike backwards.
         """
@@ -199,7 +199,9 @@ class Bikes:
             )
             count_on_commit(self.session, BIKE_MOVES, len(places))
         count_on_commit(self.session, POSITIONS_APPLIED, sum(p.bike_id in located for p in positions))
-        return wanted - located.keys()
+        # One that says a charge may be older than the one that says the place.
+        older = [charge for bike_id, charge in charges.items() if places.get(bike_id) is not charge]
+        return [*older, *places.values()], wanted - located.keys()
 
     def by_ids(self, ids: Iterable[str]) -> dict[str, Bike]:
         """Those of the bikes that there are, by id."""

@@ -26,6 +26,7 @@ from shared.database import Database
 from shared.errors import Conflict
 from shared.event_batch import Event, event_handler_many
 from shared.log import WorkerLog
+from shared.moves import Moves
 from shared.outbox import OutboxRelay
 from shared.positions import queue_of
 from shared.positions_topology import PositionsTopology
@@ -49,6 +50,7 @@ class BikeService:
     db = Database(Base)
     relay = OutboxRelay(Base, Outbox)
     topology = PositionsTopology()
+    moves = Moves()
     timers = TimerMetrics()
     fleet = Census("bikes", "Bikes by status.", count_by_status, label="status")
 
@@ -216,7 +218,9 @@ class BikeService:
     @batch_consume(queue_of("bike_service"))
     def take_positions(self, deliveries: Sequence[Delivery]) -> Sequence[DeadLetter]:
         with self.db.get_session() as session:
-            return operations.take_positions(session, deliveries)
+            moved, letters = operations.take_positions(session, deliveries)
+        self.moves.tell(moved)
+        return letters
 
     @timer(interval=300)
     def forget_old(self) -> None:

@@ -16,6 +16,7 @@ from gateway_service.metrics import FLEET_AGE, FLEET_BIKES
 from shared import tracing
 from shared.errors import Invalid
 from shared.listener import Listener
+from shared.moves import Move
 from shared.rpc_proxy import RpcClient
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Fleet(RpcClient):
 
     def start(self) -> None:
         super().start()
-        self.listener.subscribe(self._on_event, self._on_positions, self._on_gap)
+        self.listener.subscribe(self._on_event, self._on_moves, self._on_gap)
         self._main = eventlet.spawn(self._run)
 
     def stop(self) -> None:
@@ -89,9 +90,9 @@ class Fleet(RpcClient):
         if kind in BIKE_EVENTS and self.view.hear_of_change(data["id"], data["revision"], data.get("status", "")):
             self._changed.setdefault(data["id"], time.monotonic())
 
-    def _on_positions(self, positions: list[dict[str, Any]]) -> None:
+    def _on_moves(self, moves: list[Move]) -> None:
         # In a gap a check-out may have been missed, and nobody may watch a ride under its bike's old id.
-        self.view.hear_positions(positions, moves=self._mended == self._gaps)
+        self.view.hear_positions(moves, moves=self._mended == self._gaps)
 
     def _on_gap(self) -> None:
         self._gaps += 1

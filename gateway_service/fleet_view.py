@@ -9,6 +9,8 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from shared.moves import Move
+
 PUBLIC_STATUSES = frozenset({"available", "reserved", "out_of_service"})
 Encode = Callable[["Bike"], bytes]
 
@@ -115,7 +117,7 @@ class FleetView:
         self.forget([bike_id])
         return False
 
-    def hear_positions(self, positions: Iterable[dict[str, Any]], moves: bool = True) -> None:
+    def hear_positions(self, positions: Iterable[Move], moves: bool = True) -> None:
         """Good positions, as `shared.listener` has them; without `moves` they show when the bike is fetched again."""
         for position in positions:
             bike_id = position["bike_id"]

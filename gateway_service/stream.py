@@ -53,7 +53,7 @@ class LiveStream(DependencyProvider):
 
     def setup(self) -> None:
         self._readers.limit = room_for(self.container.config["SETTINGS"].stream_readers)
-        self.listener.subscribe(self._feed.on_event, self._feed.on_positions, self._on_gap)
+        self.listener.subscribe(self._feed.on_event, self._feed.on_moves, self._on_gap)
         self.server.when_draining(self._readers.end_all)
 
     def start(self) -> None:

@@ -11,6 +11,7 @@ from gateway_service.stream_ring import Item, Place, Ring
 from gateway_service.stream_trips import ActiveTrips
 from shared import http_readers_metrics as metrics
 from shared import sse
+from shared.moves import Move
 
 Json = dict[str, Any]
 BIKE, TRIP, POSITION, RESET = NAMES = ("bike", "trip", "position", "reset")
@@ -33,7 +34,7 @@ class Feed:
         # Where readers have seen a bike last, and of when that is.
         self._seen: dict[str, tuple[str, Place]] = {}
         self._changes: list[tuple[str, Json]] = []
-        self._moved: dict[str, Json] = {}
+        self._moved: dict[str, Move] = {}
         self._encode = msgspec.json.Encoder().encode
 
     def on_event(self, event_type: str, event: Json) -> None:
@@ -44,7 +45,7 @@ class Feed:
         if self.wanted:
             self._changes.append((TRIP if is_trip else BIKE, data))
 
-    def on_positions(self, positions: list[Json]) -> None:
+    def on_moves(self, positions: list[Move]) -> None:
         if not self.wanted:
             return
         for position in positions:
@@ -97,12 +98,12 @@ class Feed:
                 place = before
         return self._add(BIKE, data, place, before)
 
-    def _position(self, bike_id: str, position: Json) -> Item:
+    def _position(self, bike_id: str, position: Move) -> Item:
         seen, place = self._seen.get(bike_id), place_of(position["location"])
         assert place is not None, "judged by the listener"
         self._seen[bike_id] = (_key(position["recorded_at"]), place)
         trip_id = self.trips.of(bike_id)
-        data = position if trip_id is None else {**position, "trip_id": trip_id}
+        data: Json = {**position} if trip_id is None else {**position, "trip_id": trip_id}
         return self._add(POSITION, data, place, seen[1] if seen else None)
 
     def _add(self, name: str, data: Json, place: Place | None, before: Place | None) -> Item:

@@ -12,6 +12,7 @@ OPERATOR = "operator"
 RPC_EXCHANGE = "nameko-rpc"
 DEFAULT_EXCHANGE = "amq.default"
 POSITIONS = "positions"
+MOVES = r"bike_service\.moves"
 # Where MQTT's messages come in. Who publishes positions binds their exchange to it, and so needs `read` on it.
 MQTT_EXCHANGE = "amq.topic"
 # Gateway and services alike declare these, so that an accepted position always has a queue to wait in.
@@ -35,20 +36,22 @@ class Permissions:
 class Use:
     """What a service does: answers RPC, calls others by RPC, publishes events, publishes positions, handles events.
 
-    `hears`: whose events each of its processes listens to, beside all positions (`shared.listener`).
+    `moves`: says where bikes have moved to. `hears`: whose events each of its processes listens to, beside all moves
+    (`shared.listener`).
     """
 
     serves: bool = False
     calls: bool = False
     dispatches: bool = False
     reports: bool = False
+    moves: bool = False
     handles: tuple[str, ...] = ()
     hears: tuple[str, ...] = ()
 
 
 USES = {
     "gateway_service": Use(calls=True, reports=True, hears=("bike_service", "trip_service")),
-    "bike_service": Use(serves=True, dispatches=True, handles=("trip_service",)),
+    "bike_service": Use(serves=True, dispatches=True, moves=True, handles=("trip_service",)),
     "trip_service": Use(serves=True, calls=True, dispatches=True),
 }
 
@@ -66,12 +69,12 @@ def permissions(user: str) -> Permissions:
     queues += [rf"evt-{source}-[a-z_]+--{user}\.[a-z_]+(\.dead|\.retry\.[0-9]+s)?" for source in use.handles]
     if use.hears:
         queues.append(rf"listener-{user}-[0-9a-f-]+(\.lost)?")
-    own_events = [rf"{user}\.events"] if use.dispatches else []
-    others_events = [rf"{source}\.events" for source in (*use.handles, *use.hears)]
+    own = [rf"{user}\.events"] * use.dispatches + [MOVES] * use.moves
+    others = [rf"{source}\.events" for source in (*use.handles, *use.hears)] + [MOVES] * bool(use.hears)
     return Permissions(
-        configure=_any(RPC_EXCHANGE, POSITIONS, *own_events, *others_events, *queues),
-        write=_any(RPC_EXCHANGE, re.escape(DEFAULT_EXCHANGE), *own_events, *[POSITIONS] * use.reports, *queues),
-        read=_any(RPC_EXCHANGE, POSITIONS, *[re.escape(MQTT_EXCHANGE)] * use.reports, *others_events, *queues),
+        configure=_any(RPC_EXCHANGE, POSITIONS, *own, *others, *queues),
+        write=_any(RPC_EXCHANGE, re.escape(DEFAULT_EXCHANGE), *own, *[POSITIONS] * use.reports, *queues),
+        read=_any(RPC_EXCHANGE, POSITIONS, *[re.escape(MQTT_EXCHANGE)] * use.reports, *others, *queues),
     )
 
 

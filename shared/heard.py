@@ -7,10 +7,8 @@ from typing import Any
 import msgspec
 
 from shared import listener_metrics as metrics
-from shared import position_messages
-from shared.batch import Delivery
-from shared.compiled_positions import Position
 from shared.fields import canonical_uuid, format_time
+from shared.moves import Move
 from shared.positions import MAX_AHEAD
 
 log = logging.getLogger(__name__)
@@ -18,6 +16,8 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 Event = Json
 """`{"id", "type", "occurred_at", "version", "data": {"id", "revision", ...}}`."""
+
+_moves = msgspec.json.Decoder(list[Move])
 
 
 def event_of(routing_key: str, body: bytes) -> Event | None:
@@ -33,29 +33,23 @@ def event_of(routing_key: str, body: bytes) -> Event | None:
     return None
 
 
-def positions_of(delivery: Delivery) -> list[Json]:
-    """The good positions in a message, in its order; one from the future would hide all that come after it."""
-    good, bad = position_messages.read(delivery)
-    latest = datetime.now(UTC) + MAX_AHEAD
-    shown = [_plain(each) for each in good if each.recorded_at <= latest]
-    if bad or len(shown) < len(good):
-        _ignore(delivery.routing_key)
+def moves_of(routing_key: str, body: bytes) -> list[Move]:
+    """The moves in a message; one from the future would hide all that come after it, so it is left out."""
+    try:
+        moves = _moves.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        _ignore(routing_key)
+        return []
+    latest = _key(format_time(datetime.now(UTC) + MAX_AHEAD))
+    shown = [move for move in moves if _key(move["recorded_at"]) <= latest]
+    if len(shown) < len(moves):
+        _ignore(routing_key)
     return shown
 
 
-def _plain(position: Position) -> Json:
-    plain: Json = {
-        "bike_id": position.bike_id,
-        "recorded_at": format_time(position.recorded_at),
-        "location": {"type": "Point", "coordinates": [position.longitude, position.latitude]},
-    }
-    if position.battery_percent is not None:
-        plain["battery_percent"] = position.battery_percent
-    if position.speed_mps is not None:
-        plain["speed_mps"] = position.speed_mps
-    if position.accuracy_m is not None:
-        plain["accuracy_m"] = position.accuracy_m
-    return plain
+def _key(time: str) -> str:
+    # So that the text of a whole second is before those of its fractions.
+    return time.rstrip("Z")
 
 
 def _ignore(routing_key: str) -> None:

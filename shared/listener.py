@@ -1,4 +1,4 @@
-"""All events and positions, for whoever shows them in this process: each process hears each of them.
+"""All events and moves, for whoever shows them in this process: each process hears each of them.
 
 Nameko's broadcast handlers take one type of event each, a worker for each message, and say nothing of what was missed.
 Here one queue of the process's own takes all; it goes with its connection, is bounded, and drops its oldest messages
@@ -17,10 +17,9 @@ from nameko.extensions import SharedExtension
 
 from shared import listener_metrics as metrics
 from shared.amqp import HEARTBEAT
-from shared.batch import Delivery
-from shared.heard import Event, Json, event_of, positions_of
+from shared.heard import Event, event_of, moves_of
 from shared.listener_link import ListenerLink
-from shared.positions import EXCHANGE, MQTT_EXCHANGE
+from shared.moves import EXCHANGE, Move
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +30,14 @@ GAP_PAUSE_S = 1.0
 TURN_S = 1.0
 
 OnEvent = Callable[[str, Event], None]
-OnPositions = Callable[[list[Json]], None]
+OnMoves = Callable[[list[Move]], None]
 OnGap = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class _Subscriber:
     on_event: OnEvent | None
-    on_positions: OnPositions | None
+    on_moves: OnMoves | None
     on_gap: OnGap | None
 
 
@@ -57,17 +56,17 @@ class Listener(SharedExtension):
     def subscribe(
         self,
         on_event: OnEvent | None = None,
-        on_positions: OnPositions | None = None,
+        on_moves: OnMoves | None = None,
         on_gap: OnGap | None = None,
     ) -> None:
         """Call these from now on; they must be short, must not wait, and do not raise.
 
-        `on_event(type, event)`: the event's payload. `on_positions(positions)`: the good ones of one message, each
-        `{"bike_id", "recorded_at", "location", "battery_percent"?, "speed_mps"?, "accuracy_m"?}`, times in UTC.
+        `on_event(type, event)`: the event's payload. `on_moves(moves)`: where bikes have moved to, as bike_service
+        has stored it.
         `on_gap()`: before now something may have been missed (the start, a lost connection, an overflow). All that
         comes from now on is heard, so a state that is fetched after it is complete with what follows.
         """
-        subscriber = _Subscriber(on_event, on_positions, on_gap)
+        subscriber = _Subscriber(on_event, on_moves, on_gap)
         self._subscribers.append(subscriber)
         if self.is_connected:
             _call(on_gap)
@@ -92,7 +91,7 @@ class Listener(SharedExtension):
                 with eventlet.Timeout(CONNECT_LIMIT_S, ConnectionError("the broker has gone silent")):
                     link = ListenerLink(self.container.config["AMQP_URI"], self.container.service_name, self._hear)
                 self.is_connected, self.heard_at, backoff = True, time.monotonic(), 0.1
-                log.info("listening to events and positions")
+                log.info("listening to events and moves")
                 self._tell_gap(metrics.CONNECTED_ANEW)
                 self._listen(link)
             except Exception as error:  # also what an odd frame provokes: without this loop nothing is heard
@@ -123,16 +122,15 @@ class Listener(SharedExtension):
                 link.forget_loss()
                 self._tell_gap(metrics.OVERFLOW)
 
-    def _hear(self, exchange: str, delivery: Delivery) -> None:
-        # A message has the exchange that it was first published to.
-        if exchange in (EXCHANGE.name, MQTT_EXCHANGE.name):
-            positions = positions_of(delivery)
-            metrics.POSITIONS.inc(len(positions))
-            if positions:
+    def _hear(self, exchange: str, routing_key: str, body: bytes) -> None:
+        if exchange == EXCHANGE.name:
+            moves = moves_of(routing_key, body)
+            metrics.POSITIONS.inc(len(moves))
+            if moves:
                 for each in self._subscribers:
-                    _call(each.on_positions, positions)
+                    _call(each.on_moves, moves)
             return
-        event = event_of(delivery.routing_key, delivery.body)
+        event = event_of(routing_key, body)
         if event is not None:
             metrics.EVENTS.inc()
             for each in self._subscribers:

@@ -14,8 +14,9 @@ from kombu import Exchange, Queue, binding
 from nameko.events import get_event_exchange
 
 from shared.amqp import connection, read_ahead
-from shared.batch import Delivery
-from shared.positions import BIKE_KEYS, CONSUMERS, EXCHANGE, FLEET_KEY
+from shared.consumers import raw_body
+from shared.moves import EXCHANGE
+from shared.positions import CONSUMERS
 
 # Of a few kilobytes each at most times: some seconds of a large fleet.
 MAX_MESSAGES = 20_000
@@ -26,8 +27,8 @@ ACKED_AT_ONCE = 100
 READ_AT_ONCE = 20
 BYTES_AT_ONCE = 1 << 16
 
-Hear = Callable[[str, Delivery], None]
-"""Takes the exchange that a message was published to, and the message."""
+Hear = Callable[[str, str, bytes], None]
+"""Takes the exchange that a message was published to, its routing key and its body."""
 
 
 def listener_queue(service: str) -> str:
@@ -67,7 +68,7 @@ class ListenerLink:
 
     def _consume(self, name: str) -> None:
         lost = self._declare(lost_queue(name), [], {"x-max-length": 1})
-        bindings = [binding(EXCHANGE, routing_key=key) for key in (BIKE_KEYS, FLEET_KEY)]
+        bindings = [binding(EXCHANGE)]
         bindings += [binding(event_exchange(service), routing_key="#") for service in CONSUMERS]
         arguments = {
             "x-max-length": MAX_MESSAGES,
@@ -124,13 +125,12 @@ class ListenerLink:
         self._lost_tag = message.delivery_info["delivery_tag"]
 
     def _on_message(self, message: amqp.Message) -> None:
-        info = message.delivery_info
-        delivery = Delivery.of(message)
-        self._hear(info["exchange"], delivery)
+        info, body = message.delivery_info, raw_body(message)
+        self._hear(info["exchange"], info["routing_key"], body)
         self._last_tag = info["delivery_tag"]
         self._unsettled += 1
         self._read += 1
-        self._bytes_read += len(delivery.body)
+        self._bytes_read += len(body)
         if self._unsettled >= ACKED_AT_ONCE:
             self.settle()
         if self._read >= READ_AT_ONCE or self._bytes_read >= BYTES_AT_ONCE:

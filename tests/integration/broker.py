@@ -35,6 +35,10 @@ class Broker:
         """Publish one message of positions."""
         self.publish("positions", routing_key, {"positions": positions}, **properties)
 
+    def tell_moves(self, *moves: Json) -> None:
+        """Publish where bikes have moved to, as bike_service would."""
+        self.publish("bike_service.moves", "", moves)
+
     def event(self, service: str, event_type: str, data: Json, **envelope: Any) -> Json:
         """Publish an event as `service` would; returns its payload."""
         payload = {

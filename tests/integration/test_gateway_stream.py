@@ -20,7 +20,6 @@ from gateway_service.stream import LiveStream
 from infrastructure.local import ports
 from shared import http_reader
 from shared.jwt import mint
-from shared.positions import bike_key
 from tests.integration.broker import Broker
 from tests.integration.builders import ago, new_id, position, query, ride, running, trip_service
 from tests.integration.processes import running_process
@@ -164,7 +163,7 @@ def test_a_ride_is_seen_on_every_gateway(one: Gateway, amqp_uri: str, broker: Br
             assert reading.next_event() == ("bike", taken)
             assert reading.next_event() == ("trip", trip)
         moved = position(taken["id"], ago(1), THERE, battery_percent=71.5)
-        broker.report(moved, routing_key=bike_key(taken["id"]))
+        broker.tell_moves(moved)
         for reading in readings:
             assert reading.next_event() == ("position", {**moved, "trip_id": trip["id"]})
         ended = {**trip, "status": "ended", "revision": 2}
@@ -172,7 +171,7 @@ def test_a_ride_is_seen_on_every_gateway(one: Gateway, amqp_uri: str, broker: Br
         later = position(taken["id"], ago(0), HERE)
         for reading in readings:
             assert reading.next_event() == ("trip", ended)
-        broker.report(later)
+        broker.tell_moves(later)
         for reading in readings:
             assert reading.next_event() == ("position", later)
 
@@ -185,7 +184,7 @@ def test_a_gateway_that_was_not_there_when_a_trip_began_knows_it_too(
         eventually(lambda: late.stream._feed.trips.of(trip["bike_id"]) == trip["id"])
         reading = late.read()
         moved = position(trip["bike_id"], ago(1))
-        broker.report(moved)
+        broker.tell_moves(moved)
         assert reading.next_event() == ("position", {**moved, "trip_id": trip["id"]})
         end = {**trip, "status": "ended", "revision": 2}
         proxy.refuse()
@@ -194,7 +193,7 @@ def test_a_gateway_that_was_not_there_when_a_trip_began_knows_it_too(
         proxy.restore()
         assert reading.next_event() == ("reset", {"reason": "gap"})
         moved = position(trip["bike_id"], ago(0))
-        broker.report(moved)
+        broker.tell_moves(moved)
         assert reading.next_event() == ("position", moved)
 
 
@@ -204,13 +203,13 @@ def test_positions_are_thinned_to_the_newest_of_each_bike(one: Gateway, broker: 
     seen: list[Json] = []
     newest = [position(each, ago(0), THERE) for each in bikes]
     for seconds in (3, 1, 2):
-        broker.report(*(position(each, ago(seconds), HERE) for each in bikes))
-    broker.report(*newest)
+        broker.tell_moves(*(position(each, ago(seconds), HERE) for each in bikes))
+    broker.tell_moves(*newest)
     while {each["recorded_at"] for each in seen} < {each["recorded_at"] for each in newest}:
         seen.append(reading.next_of("position"))
     assert seen[-2:] == newest
     assert len(seen) <= 2 * (time.monotonic() - began + 2)
-    broker.report(position(bikes[0], ago(60), HERE))
+    broker.tell_moves(position(bikes[0], ago(60), HERE))
     last = add(broker)
     assert reading.next_event() == ("bike", last)
 
@@ -220,14 +219,14 @@ def test_a_box_gets_what_is_in_it_and_the_last_of_what_leaves_it(one: Gateway, b
     near, _, _ = add(broker), add(broker, place=THERE), add(broker, place=None)
     assert boxed.next_event() == ("bike", near)
     out = position(near["id"], ago(3), THERE)
-    broker.report(out)
+    broker.tell_moves(out)
     assert boxed.next_event() == ("position", out)
     further = position(near["id"], ago(2), THERE)
-    broker.report(further)
+    broker.tell_moves(further)
     while everywhere.next_of("position") != further:
         pass
     back = position(near["id"], ago(1), HERE)
-    broker.report(back)
+    broker.tell_moves(back)
     assert boxed.next_event() == ("position", back)
 
 

@@ -13,9 +13,7 @@ from nameko.testing.utils import get_extension
 from infrastructure.broker_permissions import permissions
 from shared import listener_link
 from shared.listener import Listener
-from shared.positions import TOPOLOGY, bike_key
-from shared.positions_topology import bridge_mqtt
-from shared.topology import declare
+from shared.moves import EXCHANGE, Move
 from tests.conftest import PrivateParts
 from tests.integration.broker import Broker
 from tests.integration.builders import ago, new_id, position, running
@@ -33,7 +31,7 @@ class Hearing(DependencyProvider):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[tuple[str, Json]] = []
-        self.positions: list[list[Json]] = []
+        self.positions: list[list[Move]] = []
         self.gaps = 0
 
     def setup(self) -> None:
@@ -72,19 +70,19 @@ def has_heard(heard: Hearing, events: int, positions: int) -> bool:
 @pytest.fixture
 def broker(amqp_uri: str) -> Iterator[Broker]:
     outsider = Broker(amqp_uri)
-    declare(outsider.connection, TOPOLOGY)
+    EXCHANGE(outsider.connection.default_channel).declare()
     yield outsider
     outsider.close()
 
 
-def test_every_process_hears_events_of_all_types_and_positions_under_both_keys(amqp_uri: str, broker: Broker) -> None:
+def test_every_process_hears_events_of_all_types_and_moves(amqp_uri: str, broker: Broker) -> None:
     bike_id = new_id()
     with hearing(amqp_uri) as first, hearing(amqp_uri) as second:
         added = broker.event("bike_service", "bike_added", {"id": bike_id, "revision": 1})
         ended = broker.event("trip_service", "trip_ended", {"id": new_id(), "revision": 2})
         alone = position(bike_id, ago(2), battery_percent=50, speed_mps=4.5)
-        broker.report(alone, routing_key=bike_key(bike_id))
-        broker.report(position(bike_id, ago(1)), position(new_id(), ago(1)))
+        broker.tell_moves(alone)
+        broker.tell_moves(position(bike_id, ago(1)), position(new_id(), ago(1)))
         for heard in (first, second):
             eventually(partial(has_heard, heard, 2, 2))
             assert heard.events == [("bike_added", added), ("trip_ended", ended)]
@@ -93,13 +91,12 @@ def test_every_process_hears_events_of_all_types_and_positions_under_both_keys(a
             assert heard.gaps == 1
 
 
-def test_positions_from_mqtt_are_heard_and_those_from_the_future_are_not(amqp_uri: str, broker: Broker) -> None:
+def test_moves_from_the_future_are_not_heard(amqp_uri: str, broker: Broker) -> None:
     bike_id = new_id()
     with hearing(amqp_uri) as heard:
-        bridge_mqtt(broker.connection)
         future, past = position(bike_id, ago(-3600)), position(bike_id, ago(2))
-        for each in (future, past):
-            broker.publish("amq.topic", bike_key(bike_id), {"positions": [each]})
+        broker.tell_moves(future)
+        broker.tell_moves(future, past)
         eventually(lambda: bool(heard.positions))
         assert heard.positions == [[past]]
 
@@ -109,11 +106,11 @@ def test_what_is_broken_is_ignored_and_what_follows_is_heard(amqp_uri: str, brok
     with hearing(amqp_uri) as heard:
         for body in (b"{", b"[]", b"\xff", b'{"type": "x"}', b"[" * 100_000):
             broker.publish("bike_service.events", "bike_added", body)
-            broker.publish("positions", "fleet.position", body)
-        broker.publish("positions", "fleet.position", b"x", headers={"compression": "zlib"}, content_encoding="binary")
+            broker.publish(EXCHANGE.name, "", body)
+        broker.publish(EXCHANGE.name, "", b"x", headers={"compression": "zlib"}, content_encoding="binary")
         broker.event("bike_service", "bike_added", {"id": 5, "revision": 1})
-        broker.report(position(new_id(), ago(1)), routing_key=bike_key(bike_id))
-        broker.report({**position(bike_id, ago(1)), "battery_percent": 101}, position(bike_id, ago(1)))
+        broker.tell_moves({**position(bike_id, ago(1)), "battery_percent": "much"})
+        broker.tell_moves(position(bike_id, ago(1)))
         good = broker.event("bike_service", "bike_added", {"id": bike_id, "revision": 1})
         eventually(lambda: heard.events and heard.positions)
         assert heard.events == [("bike_added", good)]

@@ -12,6 +12,7 @@ from bike_service.service import BikeService
 from gateway_service.service import GatewayService
 from infrastructure.broker_permissions import DEFAULT_EXCHANGE, OPERATOR, USES, permissions
 from infrastructure.selection import SERVICES
+from shared import moves
 from shared.events import DELAYS_S, EventHandler, retry_queue
 from shared.listener import Listener
 from shared.listener_link import event_exchange, listener_queue, lost_queue
@@ -67,7 +68,7 @@ def test_a_service_may_declare_bind_and_consume_what_its_code_declares(service: 
     if USES[service].hears:
         name = listener_queue(service)
         queues += [name, lost_queue(name)]
-        heard = {event_exchange(source).name for source in CONSUMERS}
+        heard = {moves.EXCHANGE.name, *(event_exchange(source).name for source in CONSUMERS)}
     for queue in queues:
         assert all(may(service, right, queue) for right in ("configure", "write", "read")), queue
     for exchange in {RPC_EXCHANGE, EXCHANGE.name, *heard, *(source for source, _ in handled)}:
@@ -85,6 +86,7 @@ def test_the_uses_are_what_the_code_does() -> None:
         assert use.calls == ("RpcProxy" in kinds), service
         assert use.dispatches == ("OutboxRelay" in kinds), service
         assert use.reports == ("Publisher" in kinds), service
+        assert use.moves == ("Moves" in kinds), service
         assert set(use.hears) == (set(CONSUMERS) if listens(service) else set()), service
         assert set(use.handles) == {exchange.removesuffix(".events") for exchange, _ in event_queues(service)}, service
 
@@ -106,6 +108,9 @@ def test_nobody_publishes_what_is_another_s_to_say(service: str) -> None:
             assert not may(service, "read", listener_queue(other))
             assert not may(service, "read", RPC_REPLY_QUEUE_TEMPLATE.format(other, SOMEBODY))
     assert may(service, "write", EXCHANGE.name) == (service == "gateway_service")
+    for right in ("configure", "write"):
+        assert may(service, right, moves.EXCHANGE.name) or service != "bike_service"
+    assert may(service, "write", moves.EXCHANGE.name) == (service == "bike_service")
 
 
 def test_every_service_declares_the_queues_of_positions_and_the_gateway_lets_mqtt_through() -> None:

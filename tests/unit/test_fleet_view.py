@@ -21,7 +21,7 @@ def row(bike_id: str = "a", revision: int = 1, at: float | None = 100.0, **other
     ]  # fmt: skip
 
 
-def position(bike_id: str = "a", at: int = 200, lon: float = 9.0, **more: Any) -> dict[str, Any]:
+def position(bike_id: str = "a", at: int = 200, lon: float = 9.0, **more: Any) -> Any:
     moment = f"1970-01-01T00:{at // 60:02}:{at % 60:02}Z"
     return {"bike_id": bike_id, "recorded_at": moment, "location": {"coordinates": [lon, 48.0]}, **more}
 

@@ -140,7 +140,7 @@ def test_what_has_not_changed_is_not_built_again(fleet: FakeFleet, feed: Vehicle
     body = feed.current()
     assert feed.current() is body
     fleet.view.hear_positions(
-        [{"bike_id": "a", "recorded_at": "2099-01-01T00:00:00Z", "location": {"coordinates": [1, 2]}}]
+        [{"bike_id": "a", "recorded_at": "2099-01-01T00:00:00Z", "location": {"type": "Point", "coordinates": [1, 2]}}]
     )
     # The answer of just now is given while the next is made.
     assert feed.current() is body

@@ -16,7 +16,7 @@ def point(longitude: float) -> dict[str, Any]:
     return {"type": "Point", "coordinates": [longitude, 47.0]}
 
 
-def at(second: float, longitude: float = 8.0, bike_id: str = BIKE) -> dict[str, Any]:
+def at(second: float, longitude: float = 8.0, bike_id: str = BIKE) -> Any:
     fraction = f".{round(second % 1 * 1e6):06d}" if second % 1 else ""
     time = f"2026-05-01T12:00:{int(second):02d}{fraction}"
     return {"bike_id": bike_id, "recorded_at": time + "Z", "location": point(longitude)}
@@ -63,24 +63,24 @@ def test_changes_are_told_whole_and_in_their_order(feed: Feed, ring: Ring):
 
 def test_of_a_bikes_positions_only_the_newest_is_told(feed: Feed):
     other = "b6b1e0b4-0c1a-4c53-9d3b-2f0a0a7a0009"
-    feed.on_positions([at(1), at(3, 8.3), at(2), at(1, 9.0, other)])
-    feed.on_positions([at(2.5)])
+    feed.on_moves([at(1), at(3, 8.3), at(2), at(1, 9.0, other)])
+    feed.on_moves([at(2.5)])
     assert feed.flush(with_positions=False) == []
     assert told(feed.flush(with_positions=True)) == [("position", at(3, 8.3)), ("position", at(1, 9.0, other))]
-    feed.on_positions([at(3), at(2)])
+    feed.on_moves([at(3), at(2)])
     assert feed.flush(with_positions=True) == []
 
 
 def test_fractions_of_a_second_are_after_the_whole_one(feed: Feed):
-    feed.on_positions([at(1.5), at(1)])
+    feed.on_moves([at(1.5), at(1)])
     assert told(feed.flush(with_positions=True)) == [("position", at(1.5))]
-    feed.on_positions([at(1)])
+    feed.on_moves([at(1)])
     assert feed.flush(with_positions=True) == []
 
 
 def test_an_item_knows_where_readers_have_seen_the_bike_before(feed: Feed):
     bike(feed, location=point(8.0), located_at="2026-05-01T12:00:00Z")
-    feed.on_positions([at(1, 8.1), at(2, 8.2)])
+    feed.on_moves([at(1, 8.1), at(2, 8.2)])
     items = feed.flush(with_positions=True)
     assert [(item.before, item.place) for item in items] == [(None, (8.0, 47.0)), ((8.0, 47.0), (8.2, 47.0))]
     bike(feed, location=point(8.0), located_at="2026-05-01T12:00:00Z")
@@ -97,7 +97,7 @@ def test_a_trip_is_where_its_bike_is(feed: Feed):
     feed.on_event("trip_started", {"data": data})
     feed.on_event("trip_started", {"data": {**data, "start_location": point(8.0)}})
     feed.on_event("trip_ended", {"data": {**data, "start_location": point(8.0), "end_location": point(8.5)}})
-    feed.on_positions([at(1, 8.1)])
+    feed.on_moves([at(1, 8.1)])
     feed.flush(with_positions=True)
     feed.on_event("trip_started", {"data": {**data, "start_location": point(8.0)}})
     assert [item.place for item in feed.flush(False)] == [(8.1, 47.0)]
@@ -105,13 +105,13 @@ def test_a_trip_is_where_its_bike_is(feed: Feed):
 
 def test_a_position_names_the_trip_that_the_bike_is_in(feed: Feed):
     trip(feed, "active")
-    feed.on_positions([at(1)])
+    feed.on_moves([at(1)])
     assert told(feed.flush(with_positions=True))[1] == ("position", {**at(1), "trip_id": TRIP})
     trip(feed, "ended", "another")
-    feed.on_positions([at(2)])
+    feed.on_moves([at(2)])
     assert told(feed.flush(with_positions=True))[1][1]["trip_id"] == TRIP
     trip(feed, "cancelled")
-    feed.on_positions([at(3)])
+    feed.on_moves([at(3)])
     assert told(feed.flush(with_positions=True))[1] == ("position", at(3))
 
 
@@ -121,10 +121,10 @@ def test_a_start_that_is_heard_after_its_end_starts_nothing(feed: Feed, monkeypa
     trip(feed, "ended")
     trip(feed, "ended", "third")
     trip(feed, "active")
-    feed.on_positions([at(1)])
+    feed.on_moves([at(1)])
     assert "trip_id" not in told(feed.flush(with_positions=True))[-1][1]
     trip(feed, "active", "first")  # forgotten: no more than so many are kept
-    feed.on_positions([at(2)])
+    feed.on_moves([at(2)])
     assert told(feed.flush(with_positions=True))[-1][1]["trip_id"] == "first"
 
 
@@ -132,22 +132,22 @@ def test_while_nobody_wants_it_only_trips_are_kept(feed: Feed, ring: Ring):
     feed.wanted = False
     trip(feed, "active")
     bike(feed)
-    feed.on_positions([at(1)])
+    feed.on_moves([at(1)])
     assert feed.flush(with_positions=True) == []
     feed.wanted = True
-    feed.on_positions([at(1)])
+    feed.on_moves([at(1)])
     assert told(feed.flush(with_positions=True)) == [("position", {**at(1), "trip_id": TRIP})]
 
 
 def test_after_a_gap_nothing_of_before_counts(feed: Feed, ring: Ring):
     trip(feed, "active")
-    feed.on_positions([at(5)])
+    feed.on_moves([at(5)])
     feed.flush(with_positions=True)
-    feed.on_positions([at(6)])
+    feed.on_moves([at(6)])
     before = ring.newest_id
     feed.forget()
     assert ring.since(before) is None
-    feed.on_positions([at(1)])
+    feed.on_moves([at(1)])
     items = feed.flush(with_positions=True)
     assert told(items) == [("position", at(1))]
     assert items[0].before is None
