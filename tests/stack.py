@@ -16,6 +16,7 @@ from typing import IO
 import requests
 
 from infrastructure.broker_permissions import permissions
+from infrastructure.local.process import leashed
 from tests.parts import PrivateParts, unique_name
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +91,8 @@ def start_service(name: str, environment: dict[str, str], log: IO[bytes]) -> sub
     """One service as a process of its own, logging to `log`."""
     command = [sys.executable, "-W", "ignore", "-m", "shared.run", name]
     return subprocess.Popen(
-        command,
+        # When a test hangs its process is ended at once, and cleans up nothing.
+        leashed("SIGTERM", command),
         cwd=ROOT,
         env={**os.environ, **environment},
         stdout=log,
