@@ -39,9 +39,11 @@ class Readers:
     def __len__(self) -> int:
         return len(self._open)
 
-    @property
-    def is_full(self) -> bool:
-        return len(self._open) >= self.limit
+    def has_room(self) -> bool:
+        """Whether one more may be added; when there is none, those that have left make room."""
+        if len(self._open) >= self.limit:
+            self.look_after()
+        return len(self._open) < self.limit
 
     @property
     def are_behind(self) -> bool:

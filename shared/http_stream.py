@@ -33,7 +33,7 @@ class StreamAnswer:
 
     def response(self, request_id: str, identity: Identity | None) -> "StreamResponse":
         """Raises Unavailable when there is no room for another reader."""
-        if self.readers.is_full:
+        if not self.readers.has_room():
             raise Unavailable("Too many streams are open.", {"retry_after": RETRY_AFTER_S})
         return StreamResponse(self, request_id, identity)
 

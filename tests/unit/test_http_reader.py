@@ -158,9 +158,11 @@ def test_an_expired_token_ends_its_stream():
 def test_there_is_room_for_so_many(monkeypatch: pytest.MonkeyPatch):
     readers = Readers(1)
     pair = Pair()
-    assert not readers.is_full
+    assert readers.has_room()
     readers.add(pair.reader, b"0")
-    assert readers.is_full
+    assert not readers.has_room()
+    pair.client.close()
+    assert readers.has_room(), "who has left makes room"
     readers.end_all()
     raised: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: raised.append(limits))
