@@ -16,7 +16,7 @@ Encode = Callable[["Bike"], bytes]
 
 
 NEVER = float("-inf")
-# Anybody may report bikes that nobody has.
+# Bikes in use, and such as have gone since.
 MAX_HEARD = 500_000
 
 

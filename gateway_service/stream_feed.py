@@ -11,7 +11,7 @@ from gateway_service.stream_ring import Item, Place, Ring
 from gateway_service.stream_trips import ActiveTrips
 from shared import http_readers_metrics as metrics
 from shared import sse
-from shared.moves import Move
+from shared.moves import Move, time_key
 
 Json = dict[str, Any]
 BIKE, TRIP, POSITION, RESET = NAMES = ("bike", "trip", "position", "reset")
@@ -22,7 +22,7 @@ RETIRED = "retired"
 
 
 class Feed:
-    """Takes events and positions as they come; `flush` puts them on the ring.
+    """Takes events and moves as they come; `flush` puts them on the ring.
 
     While it is not `wanted`, it keeps nothing but which trips are active.
     """
@@ -45,13 +45,15 @@ class Feed:
         if self.wanted:
             self._changes.append((TRIP if is_trip else BIKE, data))
 
-    def on_moves(self, positions: list[Move]) -> None:
+    def on_moves(self, moves: list[Move]) -> None:
         if not self.wanted:
             return
-        for position in positions:
-            bike_id, recorded_at = position["bike_id"], _key(position["recorded_at"])
+        for position in moves:
+            bike_id, recorded_at = position["bike_id"], time_key(position["recorded_at"])
             seen, known = self._seen.get(bike_id), self._moved.get(bike_id)
-            if (seen is None or seen[0] < recorded_at) and (known is None or _key(known["recorded_at"]) <= recorded_at):
+            if (seen is None or seen[0] < recorded_at) and (
+                known is None or time_key(known["recorded_at"]) <= recorded_at
+            ):
                 self._moved[bike_id] = position
 
     def forget(self) -> None:
@@ -90,7 +92,7 @@ class Feed:
         if data.get("status") == RETIRED:
             self._seen.pop(data["id"], None)
         elif place is not None:
-            located_at = _key(str(data.get("located_at") or ""))
+            located_at = time_key(str(data.get("located_at") or ""))
             if seen is None or seen[0] <= located_at:
                 self._seen[data["id"]] = (located_at, place)
             else:
@@ -101,7 +103,7 @@ class Feed:
     def _position(self, bike_id: str, position: Move) -> Item:
         seen, place = self._seen.get(bike_id), place_of(position["location"])
         assert place is not None, "judged by the listener"
-        self._seen[bike_id] = (_key(position["recorded_at"]), place)
+        self._seen[bike_id] = (time_key(position["recorded_at"]), place)
         trip_id = self.trips.of(bike_id)
         data: Json = {**position} if trip_id is None else {**position, "trip_id": trip_id}
         return self._add(POSITION, data, place, seen[1] if seen else None)
@@ -120,8 +122,3 @@ def place_of(location: Any) -> Place | None:
         return float(longitude), float(latitude)
     except (TypeError, KeyError, ValueError):
         return None
-
-
-def _key(time: str) -> str:
-    # So that the text of a whole second is before those of its fractions.
-    return time.rstrip("Z")

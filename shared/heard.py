@@ -8,7 +8,7 @@ import msgspec
 
 from shared import listener_metrics as metrics
 from shared.fields import canonical_uuid, format_time
-from shared.moves import Move
+from shared.moves import EXCHANGE, Move, time_key
 from shared.positions import MAX_AHEAD
 
 log = logging.getLogger(__name__)
@@ -33,23 +33,18 @@ def event_of(routing_key: str, body: bytes) -> Event | None:
     return None
 
 
-def moves_of(routing_key: str, body: bytes) -> list[Move]:
+def moves_of(body: bytes) -> list[Move]:
     """The moves in a message; one from the future would hide all that come after it, so it is left out."""
     try:
         moves = _moves.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        _ignore(routing_key)
+        _ignore(EXCHANGE.name)
         return []
-    latest = _key(format_time(datetime.now(UTC) + MAX_AHEAD))
-    shown = [move for move in moves if _key(move["recorded_at"]) <= latest]
+    latest = time_key(format_time(datetime.now(UTC) + MAX_AHEAD))
+    shown = [move for move in moves if time_key(move["recorded_at"]) <= latest]
     if len(shown) < len(moves):
-        _ignore(routing_key)
+        _ignore(EXCHANGE.name)
     return shown
-
-
-def _key(time: str) -> str:
-    # So that the text of a whole second is before those of its fractions.
-    return time.rstrip("Z")
 
 
 def _ignore(routing_key: str) -> None:

@@ -19,7 +19,7 @@ from shared import listener_metrics as metrics
 from shared.amqp import HEARTBEAT
 from shared.heard import Event, event_of, moves_of
 from shared.listener_link import ListenerLink
-from shared.moves import EXCHANGE, Move
+from shared.moves import ANEW, EXCHANGE, Move
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class Listener(SharedExtension):
         self._subscribers: list[_Subscriber] = []
         self._main: Any = None
         self._told_at = 0.0
+        # Whether whoever tells of moves may have lost some.
+        self._is_anew = False
         self.is_connected = False
         self.heard_at = float("-inf")
         """Monotonic time of the last sign of life from the broker, which gives one every few seconds."""
@@ -63,7 +65,8 @@ class Listener(SharedExtension):
 
         `on_event(type, event)`: the event's payload. `on_moves(moves)`: where bikes have moved to, as bike_service
         has stored it.
-        `on_gap()`: before now something may have been missed (the start, a lost connection, an overflow). All that
+        `on_gap()`: before now something may have been missed (the start, a lost connection here or of who
+        tells of moves, an overflow). All that
         comes from now on is heard, so a state that is fetched after it is complete with what follows.
         """
         subscriber = _Subscriber(on_event, on_moves, on_gap)
@@ -121,10 +124,16 @@ class Listener(SharedExtension):
             if link.has_lost and now >= self._told_at + GAP_PAUSE_S:
                 link.forget_loss()
                 self._tell_gap(metrics.OVERFLOW)
+            if self._is_anew and now >= self._told_at + GAP_PAUSE_S:
+                self._is_anew = False
+                self._tell_gap(metrics.MOVES_LOST)
 
     def _hear(self, exchange: str, routing_key: str, body: bytes) -> None:
         if exchange == EXCHANGE.name:
-            moves = moves_of(routing_key, body)
+            if body == ANEW:
+                self._is_anew = True
+                return
+            moves = moves_of(body)
             metrics.POSITIONS.inc(len(moves))
             if moves:
                 for each in self._subscribers:

@@ -18,7 +18,7 @@ from shared.consumers import raw_body
 from shared.moves import EXCHANGE
 from shared.positions import CONSUMERS
 
-# Of a few kilobytes each at most times: some seconds of a large fleet.
+# Events are of a kilobyte, moves of up to 100: some seconds of a large fleet.
 MAX_MESSAGES = 20_000
 MAX_BYTES = 64 << 20
 PREFETCH = 500

@@ -191,13 +191,7 @@ class ConfirmingPublisher:
 
     def reply(self, exchange: str, routing_key: str, body: bytes, correlation_id: str | None) -> None:
         """Send the reply to a request; nothing says whether it arrives, but its caller's deadline."""
-        self._send(exchange, routing_key, body, {} if correlation_id is None else {"correlation_id": correlation_id})
-
-    def send(self, exchange: str, routing_key: str, body: bytes) -> None:
-        """Send what may be lost: nothing says whether it arrives."""
-        self._send(exchange, routing_key, body, {})
-
-    def _send(self, exchange: str, routing_key: str, body: bytes, properties: Mapping[str, str]) -> None:
+        properties = {"correlation_id": correlation_id} if correlation_id is not None else {}
         message = amqp.Message(body, content_type=JSON, content_encoding="utf-8", delivery_mode=TRANSIENT, **properties)
         self._outgoing.put(Request(message, exchange, routing_key, None))
 
@@ -360,11 +354,6 @@ class SharedPublisher(SharedExtension):
         """See `ConfirmingPublisher.reply`."""
         assert self.core is not None, "set up before use"
         self.core.reply(exchange, routing_key, body, correlation_id)
-
-    def send(self, exchange: str, routing_key: str, body: bytes) -> None:
-        """See `ConfirmingPublisher.send`."""
-        assert self.core is not None, "set up before use"
-        self.core.send(exchange, routing_key, body)
 
 
 class Publisher(DependencyProvider):

@@ -69,10 +69,10 @@ class Part:
         return self.process.returncode == 0
 
     def failures(self) -> list[str]:
-        """The last lines of its output that say what failed."""
+        """The last lines of its output that say what failed, or just the last ones when it has died."""
         self.output.seek(0)
         lines = [line.decode(errors="replace").rstrip()[:300] for line in self.output]
-        return [line for line in lines if line.startswith(TELLING)][-TOLD:]
+        return ([line for line in lines if line.startswith(TELLING)] or lines)[-TOLD:]
 
 
 def parts() -> list[Part]:

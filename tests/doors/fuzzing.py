@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from infrastructure.local.process import leashed
+
 HERE = Path(__file__).parent
 GENERATED = re.compile(r"(\d+) generated")
 # No or a bad token, a role that may not, a method or an address that is none, too many requests.
@@ -69,7 +71,9 @@ def fuzz(
         environment["FUZZ_TALLY"] = str(tally)
         printed = Path(folder, "printed")
         with printed.open("wb") as output:
-            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                leashed("SIGTERM", command), cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
         try:
             process.wait(within)
         except subprocess.TimeoutExpired:

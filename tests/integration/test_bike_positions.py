@@ -4,17 +4,14 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import Any
 
 import eventlet
 import pytest
-from kombu import Queue
 
 from bike_service import operations
 from shared.batch import Delivery
 from shared.fields import Point, format_time
-from shared.moves import EXCHANGE
 from shared.positions import FLEET_KEY, bike_key
 from tests.integration import builders
 from tests.integration.broker import Broker, EventLog
@@ -253,29 +250,3 @@ def test_age_is_judged_by_the_messages_timestamp(bikes: Any, broker: Broker, bik
 def test_without_a_timestamp_a_position_of_any_age_is_taken(bikes: Any, broker: Broker, bike_id: str) -> None:
     broker.report(position(bike_id, when := ago(365 * 86_400), A))
     wait_for(bikes, bike_id, A, when)
-
-
-def test_who_listens_is_told_where_bikes_have_moved_to(bikes: Any, broker: Broker, bike_id: str) -> None:
-    told = Queue(new_id(), EXCHANGE, exclusive=True)(broker.connection.default_channel)
-    told.declare()
-    newest, charged = position(bike_id, ago(5), A, speed_mps=4.5), position(bike_id, ago(7), B, battery_percent=40)
-    broker.report(position(bike_id, ago(9), B), newest, charged, position(new_id(), ago(5)))
-    assert json.loads(eventually(lambda: told.get(no_ack=True)).body) == [charged, newest]
-    broker.report(position(bike_id, ago(8), B))
-    last = position(bike_id, ago(1), B, accuracy_m=3.5, battery_percent=39.5)
-    broker.report(last)
-    assert json.loads(eventually(lambda: told.get(no_ack=True)).body) == [last], "a late one moves nothing"
-    assert bikes.get(bike_id)["battery_percent"] == 39.5, "it is stored by then"
-
-
-def test_many_moves_are_told_in_pieces(
-    monkeypatch: pytest.MonkeyPatch, bikes: Any, broker: Broker, bike_id: str
-) -> None:
-    monkeypatch.setattr("shared.moves.MOVES_AT_ONCE", 2)
-    told = Queue(new_id(), EXCHANGE, exclusive=True)(broker.connection.default_channel)
-    told.declare()
-    sent = [position(each, ago(5)) for each in (bike_id, bikes.add()["id"], bikes.add()["id"])]
-    broker.report(*sent)
-    pieces = [json.loads(eventually(lambda: told.get(no_ack=True)).body) for _ in range(2)]
-    assert [len(piece) for piece in pieces] == [2, 1]
-    assert list(chain(*pieces)) == sent

@@ -109,8 +109,15 @@ def test_what_is_broken_is_ignored_and_what_follows_is_heard(amqp_uri: str, brok
             broker.publish(EXCHANGE.name, "", body)
         broker.publish(EXCHANGE.name, "", b"x", headers={"compression": "zlib"}, content_encoding="binary")
         broker.event("bike_service", "bike_added", {"id": 5, "revision": 1})
-        broker.tell_moves({**position(bike_id, ago(1)), "battery_percent": "much"})
-        broker.tell_moves(position(bike_id, ago(1)))
+        good_move = position(bike_id, ago(1))
+        for part in (
+            {"battery_percent": "much"},
+            {"recorded_at": "noon"},
+            {"location": {"type": "Point", "coordinates": [1.0]}},
+            {"location": {"type": "Line", "coordinates": [1.0, 2.0]}},
+        ):
+            broker.tell_moves({**good_move, **part})
+        broker.tell_moves(good_move)
         good = broker.event("bike_service", "bike_added", {"id": bike_id, "revision": 1})
         eventually(lambda: heard.events and heard.positions)
         assert heard.events == [("bike_added", good)]
@@ -157,6 +164,16 @@ def test_its_queue_is_bounded_and_an_overflow_is_a_gap(
         assert len(heard.events) <= 20
 
 
+def test_moves_that_may_have_been_lost_are_a_gap(amqp_uri: str, broker: Broker) -> None:
+    with hearing(amqp_uri) as heard:
+        broker.tell_moves()
+        eventually(lambda: heard.gaps == 2)
+        broker.tell_moves()
+        broker.tell_moves()
+        eventually(lambda: heard.gaps == 3)
+        assert heard.positions == []
+
+
 def test_who_subscribes_late_is_told_of_the_gap_at_once(amqp_uri: str) -> None:
     with hearing(amqp_uri) as heard:
         told: list[bool] = []
@@ -172,6 +189,8 @@ def test_the_gateway_s_user_may_listen_on_the_private_broker(private_parts: Priv
         broker = Broker(rabbitmq.user_url("bike_service"))
         try:
             event = broker.event("bike_service", "bike_added", {"id": new_id(), "revision": 1})
+            broker.tell_moves(move := position(new_id(), ago(1)))
         finally:
             broker.close()
         eventually(lambda: [each for _, each in heard.events if each["id"] == event["id"]])
+        eventually(lambda: [move] in heard.positions)
