@@ -60,7 +60,7 @@ test-browser: setup ## run the tests in a browser, Debian's Chromium or the one 
 screenshots: setup ## write docs/images/map-*.png anew, with the same browser
 	@$(PY) -m tests.browser.screenshots
 
-bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name LONG=1 SECONDS_EACH=3 ROUNDS=2 SET="name.parameter=n" JSON=file]
+bench: setup ## measure beside stock nameko and physical limits [ONLY=name,name LONG=1 SECONDS_EACH=2 ROUNDS=2 SET="name.parameter=n" JSON=file]
 	@$(PY) -m benchmarks $${ONLY:+--only "$$ONLY"} $(if $(filter-out 0,$(LONG)),--long) \
 		$${SECONDS_EACH:+--seconds "$$SECONDS_EACH"} $${ROUNDS:+--rounds "$$ROUNDS"} $${SET:+--set "$$SET"} \
 		$${JSON:+--json "$$JSON"} $(ARGS)

@@ -17,7 +17,7 @@ from benchmarks.usage import Groups
 class Settings:
     """`seconds`: of each run; `rounds`: how often each contender runs; `parameters`: `workload.name` to a number."""
 
-    seconds: float = 3.0
+    seconds: float = 2.0
     rounds: int = 2
     long: bool = False
     only: tuple[str, ...] = ()

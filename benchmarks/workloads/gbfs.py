@@ -73,4 +73,4 @@ def _reader(bench: Bench, name: str, stack: Stack, feed: bytes) -> Contender:
     return Contender(name, lambda seconds: wrk.run([load], seconds), bench.groups(stack))
 
 
-WORKLOAD = Workload("gbfs", 95, run)
+WORKLOAD = Workload("gbfs", 95, run, long=True)

@@ -67,4 +67,4 @@ def _ask(session: Any, url: str, body: Any, status: int) -> Any:
     return answer.json()
 
 
-WORKLOAD = Workload("stream", 115, run, parameters={"readers": 1000, "moving": 100})
+WORKLOAD = Workload("stream", 115, run, long=True, parameters={"readers": 1000, "moving": 100})
