@@ -18,10 +18,16 @@ DB_URIS = "DB_URIS"
 CONNECT_TIMEOUT_S = 3
 # A pooled connection that does not answer `SELECT 1` within it has lost its other end.
 PING_TIMEOUT_S = 3
+# A transaction does nothing for so long only when its other end is lost, and what it has locked with it: so all is
+# well again within the 10 s of a recovery.
+IDLE_LIMIT_S = 5
 
 
-def engine_options(application_name: str) -> dict[str, Any]:
-    """Options of `sqlalchemy.create_engine`; all times in milliseconds on the server, seconds here."""
+def engine_options(application_name: str, idle_limit_s: float = IDLE_LIMIT_S) -> dict[str, Any]:
+    """Options of `sqlalchemy.create_engine`; all times in milliseconds on the server, seconds here.
+
+    `idle_limit_s`: after which the server ends a transaction that does nothing.
+    """
     return {
         **pool_sizes.REQUESTS,
         "pool_timeout": 5,
@@ -39,14 +45,14 @@ def engine_options(application_name: str) -> dict[str, Any]:
             "tcp_user_timeout": 10_000,
             "connection_factory": LimitedConnection,
             "options": "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000"
-            " -c idle_in_transaction_session_timeout=30000",
+            f" -c idle_in_transaction_session_timeout={idle_limit_s * 1000:.0f}",
         },
     }
 
 
-def make_engine(url: str, application_name: str, **options: Any) -> Engine:
+def make_engine(url: str, application_name: str, idle_limit_s: float = IDLE_LIMIT_S, **options: Any) -> Engine:
     """An engine for `url` with this system's limits; `options` of `sqlalchemy.create_engine` in place of them."""
-    engine = create_engine(url, **{**engine_options(application_name), **options})
+    engine = create_engine(url, **{**engine_options(application_name, idle_limit_s), **options})
     limit_waiting(engine)
     return engine
 

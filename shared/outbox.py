@@ -143,7 +143,8 @@ class OutboxRelay(DependencyProvider):
     def setup(self) -> None:
         name = self.container.service_name
         url = self.container.config[DB_URIS][f"{name}:{self.declarative_base.__name__}"]
-        self._engine = make_engine(url, name, **pool_sizes.OUTBOX)
+        # Its transaction waits for the confirms of what it has taken, and keeps nobody else from anything.
+        self._engine = make_engine(url, name, idle_limit_s=3 * CONFIRM_LIMIT_S, **pool_sizes.OUTBOX)
         pool_metrics.watch(self._engine, "outbox")
         self._exchange = get_event_exchange(name, self.container.config)
         with connection(self.container.config["AMQP_URI"]) as conn, conn.channel() as channel:

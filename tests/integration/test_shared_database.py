@@ -1,6 +1,7 @@
 """The database as a service uses it: nothing is waited for without a limit."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest.mock import Mock
 
@@ -8,8 +9,8 @@ import eventlet
 import pytest
 import sqlalchemy.exc
 from nameko.containers import ServiceContainer
-from sqlalchemy import text
-from sqlalchemy.engine import Engine
+from sqlalchemy import TextClause, text
+from sqlalchemy.engine import Connection, Engine
 
 from bike_service.service import BikeService
 from shared import green_postgres, pool_sizes
@@ -19,6 +20,7 @@ from shared.health import CHECK_TIMEOUT_S
 from shared.outage import is_outage
 from tests.conftest import PrivateParts
 from tests.integration.tcp_proxy import in_front_of
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -96,3 +98,32 @@ def test_a_half_open_pooled_connection_is_replaced_before_a_caller_gives_up(
         with eventlet.Timeout(5), engine.connect() as connection:
             assert connection.scalar(text("SELECT 2")) == 2
         engine.dispose()
+
+
+def test_a_lock_goes_with_the_process_that_the_network_has_lost(private_parts: PrivateParts) -> None:
+    green_postgres.install()
+    own = private_parts.postgres.admin_url.replace("postgresql://", "postgresql+psycopg2://")
+    lock = text("SELECT pg_advisory_xact_lock(4711)")
+    with in_front_of(private_parts.postgres.admin_url) as (proxy, url):
+        engine, other = (
+            make_engine(url.replace("postgresql://", "postgresql+psycopg2://"), "test"),
+            make_engine(own, "test"),
+        )
+        connection = engine.connect()
+        connection.execute(lock)
+        proxy.forsake()
+        with eventlet.Timeout(20), other.connect() as waiting:
+            # Its own limit is lock_timeout, which is as long.
+            eventually(partial(_locks, waiting, lock), 20)
+        connection.invalidate()
+        engine.dispose()
+        other.dispose()
+
+
+def _locks(connection: Connection, lock: TextClause) -> bool:
+    try:
+        connection.execute(lock)
+    except sqlalchemy.exc.OperationalError:
+        connection.rollback()
+        return False
+    return True
