@@ -25,7 +25,7 @@ class Settings:
 
     @property
     def warm_up_s(self) -> float:
-        return max(2.0, self.seconds / 4)
+        return max(1.0, self.seconds / 4)
 
 
 class Bench:
