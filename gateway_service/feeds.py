@@ -16,7 +16,10 @@ from shared.http import Answer, Call
 from shared.problems import Problem
 
 BEGUN_AT = datetime.now(UTC)
-HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
+# A name of a network of containers may have an underscore; RFC 3986 lets a host have it (reg-name).
+HOST = re.compile(
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII
+)
 
 
 class Publisher:

@@ -85,6 +85,12 @@ def test_the_feeds_lead_to_each_other(anonymous: Client, stack: Stack) -> None:
     problem(anonymous.get("/gbfs/3.0/system_alerts.json"), 404)
 
 
+@pytest.mark.parametrize("host", ["bikes.example.org", "gateway_service:8000", "[::1]:8000"])
+def test_the_addresses_are_those_of_the_host_that_was_asked(anonymous: Client, host: str) -> None:
+    data = ok(anonymous.get("/gbfs/3.0/gbfs.json", headers={"Host": host}))["data"]
+    assert all(f"//{host}/gbfs/3.0/" in feed["url"] for feed in data["feeds"])
+
+
 @pytest.mark.parametrize("host", ["a b", "evil.example/x", "a@b", 'x"', "x:123456"])
 def test_a_host_that_is_none_gets_into_no_link(anonymous: Client, host: str) -> None:
     problem(anonymous.get("/gbfs/3.0/gbfs.json", headers={"Host": host}), 400)
