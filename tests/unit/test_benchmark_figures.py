@@ -213,7 +213,7 @@ def test_options_become_settings():
         parser().parse_args(["--only", "rides, events", "--seconds", "1", "--set", "memory.requests=1_000"])
     )
     assert settings.only == ("rides", "events")
-    assert (settings.seconds, settings.warm_up_s, settings.parameters) == (1.0, 2.0, {"memory.requests": 1000})
+    assert (settings.seconds, settings.warm_up_s, settings.parameters) == (1.0, 1.0, {"memory.requests": 1000})
 
 
 @pytest.mark.parametrize("arguments", [["--seconds", "0"], ["--rounds", "0"], ["--set", "memory.requests=many"]])
