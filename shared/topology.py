@@ -2,7 +2,8 @@
 
 import logging
 
-from amqp.exceptions import PreconditionFailed
+import eventlet
+from amqp.exceptions import NotFound, PreconditionFailed
 from kombu import Connection, Exchange, Queue, binding
 
 log = logging.getLogger(__name__)
@@ -14,6 +15,7 @@ DELIVERY_LIMIT = 100
 # A look at a dead letter counts as a delivery too, and a RabbitMQ from 4.0 on drops what was delivered 20 times unless
 # its queue says otherwise. A number, because older ones know no -1. It also has what was looked at return to its place.
 LOOKS_LIMIT = 1_000_000
+ATTEMPTS, AGAIN_S = 10, 0.3
 
 
 def durable_queue(name: str, exchange: Exchange, routing_keys: list[str]) -> Queue:
@@ -47,17 +49,31 @@ def declare(connection: Connection, queues: list[Queue]) -> None:
     dead-letter queue with another delivery limit, which keeps letters all the same.
     """
     for queue in queues:
-        with connection.channel() as channel:
-            try:
+        try:
+            _declare(connection, queue)
+        except PreconditionFailed as error:
+            if queue.name.endswith(DEAD_SUFFIX) and "'x-delivery-limit'" in error.reply_text:
+                log.warning("a dead-letter queue is there with another delivery limit", extra={"queue": queue.name})
+                continue
+            raise TopologyMismatch(
+                f"The queue {queue.name} is there with other arguments than this version's"
+                f" ({error.reply_text}). Let its consumers empty it, delete it, and start again."
+            ) from None
+
+
+def _declare(connection: Connection, queue: Queue) -> None:
+    attempts = ATTEMPTS
+    while True:
+        attempts -= 1
+        try:
+            with connection.channel() as channel:
                 queue(channel).declare()
-            except PreconditionFailed as error:
-                if queue.name.endswith(DEAD_SUFFIX) and "'x-delivery-limit'" in error.reply_text:
-                    log.warning("a dead-letter queue is there with another delivery limit", extra={"queue": queue.name})
-                    continue
-                raise TopologyMismatch(
-                    f"The queue {queue.name} is there with other arguments than this version's"
-                    f" ({error.reply_text}). Let its consumers empty it, delete it, and start again."
-                ) from None
+            return
+        except NotFound:
+            # So RabbitMQ answers while another process has it make this very queue.
+            if not attempts:
+                raise
+            eventlet.sleep(AGAIN_S)
 
 
 class TopologyMismatch(Exception):

@@ -1,8 +1,12 @@
 """Queues are declared again and again; one with other arguments is a clear error."""
 
+from typing import Any
+
 import pytest
+from amqp.exceptions import NotFound
 from kombu import Exchange, Queue
 
+from shared import topology
 from shared.amqp import connection
 from shared.topology import TopologyMismatch, dead_letter_queue, declare, durable_queue
 from tests.conftest import unique_name
@@ -35,3 +39,33 @@ def test_a_dead_letter_queue_without_the_limit_on_looks_is_used_as_it_is(amqp_ur
         declare(conn, [Queue(f"{short.name}.dead", durable=True, queue_arguments=few)])
         with pytest.raises(TopologyMismatch, match=short.name):
             declare(conn, [dead_letter_queue(short)])
+
+
+class Hurried:
+    """A queue that another process is making: RabbitMQ does not find its home node twice."""
+
+    name = "hurried"
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals, self.declared = refusals, 0
+
+    def __call__(self, channel: Any) -> "Hurried":
+        return self
+
+    def declare(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise NotFound("home node of durable queue is down or inaccessible")
+        self.declared += 1
+
+
+def test_a_queue_that_another_process_is_making_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, amqp_uri: str
+) -> None:
+    monkeypatch.setattr(topology, "AGAIN_S", 0)
+    with connection(amqp_uri) as conn:
+        hurried = Hurried(2)
+        declare(conn, [hurried])  # type: ignore[list-item]
+        assert hurried.declared == 1
+        with pytest.raises(NotFound):
+            declare(conn, [Hurried(1000)])  # type: ignore[list-item]
