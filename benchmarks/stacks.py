@@ -67,7 +67,7 @@ class Stack:
                 if time.monotonic() > deadline:
                     logs = [tail(process.log) for each in self.processes.values() for process in each]
                     raise BenchmarkError("\n".join([f"{self.name} does not answer at {url}{path}", *logs]))
-                time.sleep(0.2)
+                time.sleep(0.2)  # until it is asked again; `deadline` bounds it
 
 
 def _base() -> dict[str, str]:

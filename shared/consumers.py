@@ -7,6 +7,7 @@ It also lets kombu acknowledge, and so lose, a message whose body cannot be deco
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -53,19 +54,19 @@ def _leave_as_they_come(channel: Any) -> None:
     channel.message_to_python = partial(_received, channel)
 
 
-class Gathering:
+class Gathering(ABC):
     """A provider that QueueConsumer gives its messages as they come, without a greenlet each."""
 
     queue: Queue
     prefetch_count: int
 
+    @abstractmethod
     def receive(self, message: Message) -> None:
         """Take a message that is not decoded; must not wait."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forget(self) -> None:
         """The connection is a new one: what was received and is not handed on comes again."""
-        raise NotImplementedError
 
 
 class QueueConsumer(NamekoQueueConsumer):

@@ -105,4 +105,4 @@ def _wait_returned(conn: Connection, queue: str, count: int) -> None:
     until = time.monotonic() + RETURN_LIMIT_S
     with conn.channel() as channel:
         while channel.queue_declare(queue, passive=True).message_count < count and time.monotonic() < until:
-            time.sleep(0.02)
+            time.sleep(0.02)  # until it is asked again: the broker tells nobody; RETURN_LIMIT_S bounds it

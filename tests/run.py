@@ -109,7 +109,7 @@ def run(waiting: list[Part], at_once: int) -> list[Part]:
                 running.remove(part)
                 if not part.show():
                     failed.append(part)
-            time.sleep(0.1)
+            time.sleep(0.1)  # until the next look: the first of several processes to end is waited for
     finally:
         interrupt(running)
     return failed

@@ -1,5 +1,6 @@
 """The three services as real processes, on a vhost and databases of their own."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -105,10 +106,9 @@ def wait_until_healthy(gateway_url: str, processes: list[subprocess.Popen[bytes]
     """Return once `/health` is 200; fails with the logs' ends after 60 s, or when a process has ended."""
     until = time.monotonic() + 60
     while time.monotonic() < until and all(process.poll() is None for process in processes):
-        try:
+        with contextlib.suppress(requests.ConnectionError):  # it does not listen yet
             if requests.get(f"{gateway_url}/health", timeout=3).status_code == 200:
                 return
-        except requests.ConnectionError:
-            time.sleep(0.1)
+        time.sleep(0.1)  # until it is asked again; `until` bounds it
     ends = "\n".join(f"== {log.name}\n{log.read_text()[-2000:]}" for log in sorted(logs.glob("*.log")))
     raise AssertionError(f"the stack did not become healthy\n{ends}")

@@ -64,7 +64,7 @@ def _feed(stack: Stack, bikes: int) -> bytes:
                 return raw
             if time.monotonic() > until:
                 raise BenchmarkError(f"the feed has not all of {bikes:,} bikes: {plain.status_code}")
-            time.sleep(0.2)
+            time.sleep(0.2)  # until it is asked again; `until` bounds it
 
 
 def _reader(bench: Bench, name: str, stack: Stack, feed: bytes) -> Contender:

@@ -36,7 +36,7 @@ def add(layout: Layout, environ: Mapping[str, str], say: Say) -> None:
                 running = composition.read(layout)
                 if granted and running and running.launcher == mark and layout.environment.exists():
                     return _change(layout, environ, running, say)
-        time.sleep(0.1)
+        time.sleep(0.1)  # until the next look: another process ends this wait; WAIT_LIMIT_S bounds it
     raise LocalError(f"The stack of this checkout is being started or changed for longer than {WAIT_LIMIT_S:.0f} s.")
 
 

@@ -73,7 +73,7 @@ def _lock_within(file: IO[str], limit_s: float) -> bool:
     while not _try_lock(file):
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(0.05)  # until the next try: flock has no time limit of its own
     return True
 
 

@@ -47,5 +47,5 @@ def _end(file: Path) -> None:
         while time.monotonic() < deadline:
             if alive(file) is None:
                 return
-            time.sleep(0.1)
+            time.sleep(0.1)  # until the next look: it is no child, so there is nothing to wait on
     raise LocalError(f"{file.name} of an earlier stack (pid {pid}) does not end")

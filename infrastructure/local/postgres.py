@@ -104,7 +104,7 @@ class Postgres:
                 self._process.check()
             if time.monotonic() > deadline:
                 raise LocalError(f"PostgreSQL did not answer within {timeout:.0f} s; its log: {self.log}")
-            time.sleep(0.05)
+            time.sleep(0.05)  # until it is asked again; `deadline` bounds it
 
     def is_ready(self) -> bool:
         """Whether it takes connections."""

@@ -159,7 +159,7 @@ class RabbitMQ:
                     process.check()
                 if time.monotonic() > deadline:
                     raise LocalError(f"RabbitMQ did not answer within {timeout:.0f} s: {error}") from error
-            time.sleep(0.2)
+            time.sleep(0.2)  # until it is asked again; `deadline` bounds it
 
     def add_user(self, user: str, permissions: Mapping[str, str], vhost: str = VHOST) -> bool:
         """Let the user in with these permissions (as RabbitMQ's API names them).

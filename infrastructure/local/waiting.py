@@ -43,7 +43,7 @@ def wait_ready(
         if found.text not in said and waited > 3:
             say(f"  waiting: {found.text}")
             said.add(found.text)
-        time.sleep(0.25)
+        time.sleep(0.25)  # until the next look; READY_LIMIT_S bounds it
     layout.write_environment(parts.environment(composition))
 
 
